@@ -1,0 +1,1 @@
+"""What the log can tell: pure readers, which never act."""

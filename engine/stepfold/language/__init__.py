@@ -1,0 +1,1 @@
+"""What may be written: the Amazon States Language as data, checked and made ready to run."""

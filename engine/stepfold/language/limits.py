@@ -1,0 +1,53 @@
+"""Every limit, named: AWS's profile, and stepfold's own for work that never goes to AWS."""
+
+from __future__ import annotations
+
+import msgspec
+
+DEFINITION_BYTES = 1_048_576
+"""The largest definition (AWS)."""
+NAME_CHARACTERS = 80
+"""The longest name of a machine, an execution or a state (AWS)."""
+MAX_SECONDS = 99_999_999
+"""The largest TimeoutSeconds, HeartbeatSeconds, IntervalSeconds or Seconds (AWS)."""
+MAX_WAIT_SECONDS = 2_147_483_647
+"""A Wait beyond this many seconds fails: 24,855 days pass, 24,856 do not (recorded)."""
+DECISION_EVENTS = 1_000
+"""A decision ends at the first boundary past this many events, so that a stop is heard soon."""
+DECISION_BYTES = 1_048_576
+"""Likewise, bytes of values recorded by one decision."""
+
+
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The limits an execution lives under; recorded when it starts, so that a resume decides alike.
+
+    `payload` is in bytes of UTF-8, `history` in AWS events (None: no ceiling), `map_frames` the iterations of one
+    inline Map that may be open at once when its MaxConcurrency says nothing.
+    """
+
+    profile: str = "aws"
+    payload: int = 262_144
+    history: int | None = 25_000
+    map_frames: int = 10_000
+    error_characters: int = 256
+    cause_characters: int = 32_768
+
+    @classmethod
+    def aws(cls) -> Limits:
+        """AWS's limits: 256 KiB a payload, 25,000 events an execution."""
+        return cls()
+
+    @classmethod
+    def local(cls) -> Limits:
+        """For work that stays here: no ceiling on events, 64 MiB a payload."""
+        return cls(profile="local", payload=64 * 1024 * 1024, history=None)
+
+    @classmethod
+    def named(cls, profile: str) -> Limits:
+        """The profile of that name (`aws` or `local`); raises ValueError for another."""
+        match profile:
+            case "aws":
+                return cls.aws()
+            case "local":
+                return cls.local()
+        raise ValueError(f"no limits are called {profile!r}: say 'aws' or 'local'")

@@ -1,0 +1,68 @@
+"""ARNs and names: how executions, machines and functions are called, and which names AWS refuses."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from .errors import InvalidName
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+PARTITION = "aws"
+
+_FORBIDDEN = re.compile(
+    r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]"
+)
+
+
+class Arn(NamedTuple):
+    """An ARN in its six parts; `resource` is all that follows the account."""
+
+    partition: str
+    service: str
+    region: str
+    account: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"arn:{self.partition}:{self.service}:{self.region}:{self.account}:{self.resource}"
+
+
+def parse_arn(text: str) -> Arn | None:
+    """The parts of an ARN, or None where the text is none."""
+    parts = text.split(":", 5)
+    if len(parts) != 6 or parts[0] != "arn":
+        return None
+    return Arn(*parts[1:])
+
+
+def check_name(name: str) -> str:
+    """The name itself, if AWS would take it for a machine or an execution; raises InvalidName."""
+    if not 1 <= len(name) <= 80 or _FORBIDDEN.search(name):
+        raise InvalidName(f"Invalid Name: '{name}'")
+    return name
+
+
+class Home(NamedTuple):
+    """Where an engine believes itself to be: account, region and partition of the ARNs it gives out."""
+
+    account: str = ACCOUNT
+    region: str = REGION
+    partition: str = PARTITION
+
+    def machine(self, name: str) -> str:
+        """The ARN of a state machine."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:stateMachine:{name}"
+
+    def execution(self, machine: str, name: str) -> str:
+        """The ARN of an execution of the machine of that name."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{machine}:{name}"
+
+    def function(self, name: str) -> str:
+        """The ARN of a Lambda function."""
+        return f"arn:{self.partition}:lambda:{self.region}:{self.account}:function:{name}"
+
+    def role(self, name: str = "stepfold") -> str:
+        """The ARN of a role, for machines that name none."""
+        return f"arn:{self.partition}:iam::{self.account}:role/{name}"

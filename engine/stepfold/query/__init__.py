@@ -1,0 +1,1 @@
+"""How values are picked: JSON text, paths, intrinsic functions, templates."""

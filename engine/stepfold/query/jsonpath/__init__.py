@@ -1,0 +1,1 @@
+"""The JSONPath query language, as AWS runs it."""

@@ -1,0 +1,113 @@
+"""What a query language is: a dialect compiles templates once, and each renders often.
+
+A *template* is any JSON value that may hold expressions. Time and chance come in a `Moment`, so that
+rendering is a function of what it is given.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from .values import Json, Value, tree
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a decision is taken, and the chance it may use.
+
+    `now` is in milliseconds since the epoch. `random` is the seeded source (jitter, MathRandom without a
+    seed), `secret` the unguessable one (task tokens, States.UUID).
+    """
+
+    now: int
+    random: Callable[[], float]
+    secret: Callable[[int], bytes]
+
+    def uuid(self) -> str:
+        """A version 4 UUID from the secret source."""
+        return str(uuid.UUID(bytes=self.secret(16), version=4))
+
+
+class QueryError(Exception):
+    """A template that cannot be rendered: in the language's terms a failure of the state.
+
+    `error` is the error name (`States.Runtime`, `States.IntrinsicFailure`, ...); `cause` is AWS's text without the
+    prefix that names the state.
+    """
+
+    def __init__(self, cause: str, error: str = "States.Runtime") -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.error = error
+
+
+class SourceError(ValueError):
+    """A template that cannot be compiled: `reason`, and `place`, the path of keys from the template's root."""
+
+    def __init__(self, reason: str, place: tuple[str | int, ...] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.place = place
+
+
+class Overrun(Exception):  # noqa: N818  (no error: a wish to be evaluated elsewhere)
+    """A rendering that used up its step budget inside a decision; it is asked for outside (EvaluationAsked)."""
+
+
+class Scope:
+    """What expressions can see: `$` (value), `$$` (context, built only when looked at) and variables."""
+
+    __slots__ = ("_context", "_plain", "context_of", "value", "variables")
+
+    def __init__(
+        self,
+        value: Value,
+        context_of: Callable[[], dict[str, Json]],
+        variables: Mapping[str, Json] | None = None,
+    ) -> None:
+        self.value = value
+        self.context_of = context_of
+        self.variables: Mapping[str, Json] = variables if variables is not None else {}
+        self._plain: Json = _UNREAD
+        self._context: dict[str, Json] | None = None
+
+    @property
+    def plain(self) -> Json:
+        """The value as a tree, parsed once; never change it."""
+        if self._plain is _UNREAD:
+            self._plain = tree(self.value)
+        return self._plain
+
+    @property
+    def context(self) -> dict[str, Json]:
+        """The Context object as a tree, built once."""
+        if self._context is None:
+            self._context = self.context_of()
+        return self._context
+
+
+class Template(Protocol):
+    """A compiled template."""
+
+    heavy: bool
+    """Whether the compiler cannot bound its cost: then it is never rendered inside a decision."""
+
+    def render(self, scope: Scope, moment: Moment) -> Value:
+        """The value it stands for. Raises QueryError, and Overrun past its step budget."""
+        ...
+
+
+class Dialect(Protocol):
+    """A query language."""
+
+    name: str
+
+    def compile(self, source: Json) -> Template:
+        """Compile a template; raises SourceError with the place of what is wrong."""
+        ...
+
+
+_UNREAD = object()

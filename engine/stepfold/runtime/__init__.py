@@ -1,0 +1,1 @@
+"""How executions are kept going: the only room that knows task groups."""

@@ -1,0 +1,1 @@
+"""How work is done: everything that touches the outside, but the store."""

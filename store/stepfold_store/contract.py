@@ -1,0 +1,194 @@
+"""The promise that every store keeps: append-only streams of records, a catalog, an inbox, texts by content.
+
+A store knows bytes, streams and versions; nothing of the States Language. What it promises:
+
+* `submit` is synchronous and never blocks: it queues one append. The ticket it returns is awaited for the outcome;
+  cancelling that wait never cancels the write. Appends submitted while a commit is under way share the next one.
+* An append is whole or not at all, and is acknowledged only once it is durable. `expected`, the version on which the
+  append was decided, must be the stream's last: otherwise `Conflict`, and nothing of it is written. Catalog entries
+  and consumed messages of an append change in the same transaction.
+* Versions are gapless; a record is never changed. Each record carries a checksum chained to the one before it.
+* After any error at commit the store closes for writing: queued appends and all later ones fail with `StoreClosed`,
+  reads go on, `health` says why. Only a fresh open tells what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+
+class Conflict(Exception):  # noqa: N818  (the words of the design)
+    """Another append came first: the fold that this one was decided on is old. Fold again."""
+
+
+class LeaseLost(Exception):  # noqa: N818
+    """Another owner holds the stream now (its fence is higher)."""
+
+
+class StoreClosed(Exception):  # noqa: N818
+    """The store takes no more writes: it was closed, or an error at commit closed it; the message says which."""
+
+
+class StoreError(Exception):
+    """A store that cannot be opened or read as it is: locked, newer, damaged, no space; the message says what to do."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What one append adds to a stream: one decision.
+
+    `first` and `last` are the versions (event numbers) it covers, `at` milliseconds since the epoch, `body` the
+    events as one JSON array. `first_id` and `last_id` are the outward event ids covered (0, 0 when there are none).
+    """
+
+    first: int
+    last: int
+    at: int
+    body: bytes
+    first_id: int = 0
+    last_id: int = 0
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A row of the catalog: what can be listed and looked up without reading a stream.
+
+    `kind` and `key` name it; `parent` groups (a machine's executions); `status` filters; `started`, `ended` and `due`
+    are milliseconds since the epoch; `data` is JSON that the store does not read. Writing an entry of a known kind and
+    key replaces it.
+    """
+
+    kind: str
+    key: str
+    parent: str = ""
+    status: str = ""
+    started: int = 0
+    ended: int | None = None
+    due: int | None = None
+    data: bytes = b"{}"
+
+
+class Message(msgspec.Struct, frozen=True):
+    """Something said to a stream's owner by another process; `id` is given by the store."""
+
+    id: int
+    stream: str
+    body: bytes
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The right to run a stream: `fence` grows with every claim; `until` is milliseconds since the epoch."""
+
+    stream: str
+    owner: str
+    fence: int
+    until: int
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some entries, and where to go on (`after` for the next call; None at the end)."""
+
+    entries: list[Entry]
+    after: str | None = None
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether the store takes writes, why not, and figures for a person."""
+
+    writable: bool
+    reason: str | None = None
+    details: dict[str, Any] = {}
+
+
+class Ticket(Protocol):
+    """The outcome of an append, awaited (at most once): None once durable, else Conflict, LeaseLost, StoreClosed."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """Wait for the outcome."""
+        ...
+
+
+class Store(Protocol):
+    """See the module's first lines for the promise as a whole."""
+
+    location: str
+    """The URL it was opened from."""
+
+    def submit(
+        self,
+        stream: str,
+        expected: int,
+        records: Sequence[Record],
+        *,
+        fence: int = 0,
+        entries: Sequence[Entry] = (),
+        consumed: Sequence[int] = (),
+    ) -> Ticket:
+        """Queue one append: `records` follow version `expected` (0 for a new stream). `fence` 0 is not checked."""
+        ...
+
+    def read(self, stream: str, after: int = 0, *, reverse: bool = False) -> AsyncIterator[list[Record]]:
+        """Committed records past version `after`, in order, some at a time; raises StoreError where damaged."""
+        ...
+
+    async def post(self, stream: str, body: bytes) -> int:
+        """Leave a message for the owner of a stream; returns its id once durable."""
+        ...
+
+    async def peek(self, stream: str) -> list[Message]:
+        """The messages waiting for a stream, oldest first; they go when an append consumes them."""
+        ...
+
+    async def claim(self, owner: str, *, until: int, limit: int, now: int) -> list[Lease]:
+        """Take up to `limit` streams of unfinished executions whose lease is over and which are due."""
+        ...
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back."""
+        ...
+
+    async def entries(
+        self,
+        kind: str,
+        *,
+        parent: str | None = None,
+        status: str | None = None,
+        newest_first: bool = True,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Entries of a kind by `started` then key, filtered; `after` is what the page before returned."""
+        ...
+
+    async def entry(self, kind: str, key: str) -> Entry | None:
+        """One entry, as committed."""
+        ...
+
+    async def put(self, entries: Sequence[Entry], texts: Sequence[bytes] = ()) -> None:
+        """Write catalog entries and texts by themselves, in one transaction; returns once durable."""
+        ...
+
+    async def text(self, digest: str) -> bytes | None:
+        """A text kept by content; `digest` is its SHA-256 in lower-case hex."""
+        ...
+
+    async def forget(self, stream: str) -> None:
+        """Remove an ended stream with its entries (retention)."""
+        ...
+
+    def watch(self, stream: str) -> AsyncIterator[int]:
+        """The stream's committed version now, then each time it has grown (coalesced)."""
+        ...
+
+    async def health(self) -> Health:
+        """How the store is."""
+        ...
+
+    async def backup(self, path: str) -> None:
+        """An online copy of the store at `path`."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what was submitted, then let go of the store."""
+        ...
