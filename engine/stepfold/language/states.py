@@ -14,11 +14,11 @@ from msgspec import UNSET, Raw, UnsetType
 NameList: TypeAlias = list[str]
 
 
-class _Fields(msgspec.Struct, rename="pascal", frozen=True, kw_only=True, omit_defaults=True):
+class _Fields(msgspec.Struct, rename="pascal", frozen=True, omit_defaults=True):
     """Common to all the parts of a definition; fields nobody knows are passed over here, and refused by `check`."""
 
 
-class Retrier(_Fields):
+class Retrier(_Fields, kw_only=True):
     """When to try again after a failure, and how long to wait first (seconds)."""
 
     error_equals: NameList
@@ -30,7 +30,7 @@ class Retrier(_Fields):
     comment: str | None = None
 
 
-class Catcher(_Fields):
+class Catcher(_Fields, kw_only=True):
     """Where to go on after a failure that no retrier takes. A `result_path` of None keeps the input alone."""
 
     error_equals: NameList
@@ -63,7 +63,7 @@ class Pass(_Flow, tag="Pass"):
     result_path: str | None = "$"
 
 
-class Task(_Flow, tag="Task"):
+class Task(_Flow, tag="Task", kw_only=True):
     """Have a resource do a piece of work."""
 
     resource: str
@@ -80,7 +80,7 @@ class Task(_Flow, tag="Task"):
     catch: list[Catcher] = []
 
 
-class Choice(_State, tag="Choice"):
+class Choice(_State, tag="Choice", kw_only=True):
     """Go where the first rule that holds points; else to the default. A rule stays JSON here (see `rules.py`)."""
 
     choices: list[dict[str, Any]]
@@ -109,7 +109,7 @@ class Fail(_State, tag="Fail"):
     cause_path: str | None = None
 
 
-class Block(_Fields):
+class Block(_Fields, kw_only=True):
     """A part of a machine that runs by itself: a branch, or what a Map does to each item."""
 
     start_at: str
@@ -117,7 +117,7 @@ class Block(_Fields):
     comment: str | None = None
 
 
-class Parallel(_Flow, tag="Parallel"):
+class Parallel(_Flow, tag="Parallel", kw_only=True):
     """Run several branches at once; the result is the array of theirs."""
 
     branches: list[Block]
@@ -142,7 +142,7 @@ class Processor(Block):
     processor_config: ProcessorConfig = ProcessorConfig()
 
 
-class Map(_Flow, tag="Map"):
+class Map(_Flow, tag="Map", kw_only=True):
     """Do the same to every item of an array. `iterator` and `parameters` are the older names of the first two."""
 
     item_processor: Processor | None = None
