@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-from stepfold.query.values import Value
+import anyio
+import structlog
+
+from stepfold.names import Home
+from stepfold.query.values import NULL, NotAdmitted, Value, admit_tree
+
+from . import lambdas
+from .lambdas import Invocation
+
+logger = structlog.get_logger(__name__)
 
 
 class TaskError(Exception):
@@ -61,6 +72,176 @@ class Call:
         self.begin = begin
         self.beat = beat
 
+    def asking(self, resource: str, arguments: Value) -> Call:
+        """The same call with another resource and other arguments, such as a function's ARN and event."""
+        return Call(
+            resource=resource, arguments=arguments, execution=self.execution, state=self.state, token=self.token,
+            attempt=self.attempt, retry=self.retry, timeout=self.timeout, heartbeat=self.heartbeat,
+            begin=self.begin, beat=self.beat,
+        )
+
 
 Worker: TypeAlias = Callable[[Call], Awaitable[Value]]
-"""Does one call: returns its result as admitted JSON, raises TaskError, and stops when it is cancelled."""
+"""Does one call: returns its result as admitted JSON, raises TaskError, and stops when it is cancelled.
+
+A worker may have an attribute `concurrency`: how many of its calls may run at once when its registration does not say.
+"""
+
+OnInterrupt: TypeAlias = Literal["repeat", "fail"]
+
+CALLS_IN_FLIGHT = 200
+"""How many calls one engine makes at once, whatever its functions would allow."""
+
+
+class NoWorker(Exception):
+    """Nobody is registered for what a Task asks; `function` is the function's name where one was asked for."""
+
+    def __init__(self, resource: str, function: str | None = None) -> None:
+        asked = f"the function {function!r} ({resource})" if function else repr(resource)
+        super().__init__(f"no worker is registered for {asked}")
+        self.resource = resource
+        self.function = function
+
+
+class Registration:
+    """A worker under its name; `on_interrupt` says what a crash does to a call that was in flight."""
+
+    __slots__ = ("_turns", "concurrency", "name", "on_interrupt", "outside_cap", "worker")
+
+    def __init__(
+        self, name: str, worker: Worker, concurrency: int | None, on_interrupt: OnInterrupt, *, outside_cap: bool
+    ) -> None:
+        self.name = name
+        self.worker = worker
+        self.concurrency = concurrency
+        self.on_interrupt = on_interrupt
+        self.outside_cap = outside_cap
+        # A semaphore that is taken without a round of the event loop where it is free: that round would cost more
+        # than the whole dispatch.
+        self._turns = anyio.Semaphore(concurrency, fast_acquire=True) if concurrency else None
+
+    async def perform(self, call: Call, cap: anyio.Semaphore) -> Value:
+        """Wait for a turn, begin, and do it. Own turn first, so that one crowded function does not fill the cap."""
+        if self._turns is None:
+            return await self._within(cap, call)
+        async with self._turns:
+            return await self._within(cap, call)
+
+    async def _within(self, cap: anyio.Semaphore, call: Call) -> Value:
+        if self.outside_cap:
+            call.begin()
+            return await _answer(self.worker, call)
+        async with cap:
+            call.begin()
+            return await _answer(self.worker, call)
+
+
+class Workers:
+    """All who are registered, and the way from a Task's Resource to the one who does it.
+
+    `home` completes a function's bare name to its ARN. `in_flight` caps the calls of one engine.
+    """
+
+    def __init__(self, *, home: Home | None = None, in_flight: int = CALLS_IN_FLIGHT) -> None:
+        self.home = home or Home()
+        self._exact: dict[str, Registration] = {}
+        self._patterns: list[tuple[re.Pattern[str], Registration]] = []
+        self._cap = anyio.Semaphore(in_flight, fast_acquire=True)
+
+    def register(
+        self,
+        name_or_pattern: str,
+        worker: Worker,
+        *,
+        concurrency: int | None = None,
+        on_interrupt: OnInterrupt = "repeat",
+        outside_cap: bool = False,
+    ) -> Registration:
+        """Let `worker` do what asks for this function name, resource ARN, or pattern of either (`*` is any text).
+
+        A later registration of the same name takes the place of the earlier. `outside_cap` is for workers that wait
+        for other calls of the same engine (nested executions): within the cap, enough of them would wait for ever.
+        """
+        if concurrency is None:
+            concurrency = getattr(worker, "concurrency", None)
+        if concurrency is not None and concurrency < 1:
+            raise ValueError(f"concurrency is at least 1, not {concurrency}")
+        entry = Registration(name_or_pattern, worker, concurrency, on_interrupt, outside_cap=outside_cap)
+        if "*" not in name_or_pattern:
+            self._exact[name_or_pattern] = entry
+            return entry
+        pattern = re.compile(".*".join(map(re.escape, name_or_pattern.split("*"))), re.DOTALL)
+        self._patterns = [known for known in self._patterns if known[1].name != name_or_pattern]
+        self._patterns.insert(0, (pattern, entry))
+        self._patterns.sort(key=lambda known: -len(known[1].name))  # the longest pattern says the most
+        return entry
+
+    def find(self, resource: str, arguments: Value) -> Registration | None:
+        """Who does it: an exact ARN comes first, then a function's exact name, then patterns, the longest first.
+
+        The exact name comes before the patterns so that a pattern for all services (`arn:aws:states:::*`) leaves
+        `lambda:invoke` of a registered function alone.
+        """
+        return self._route(resource, arguments)[0]
+
+    async def perform(self, call: Call) -> Value:
+        """Do the call when its turn has come. Raises TaskError where it failed, NoWorker where nobody does it.
+
+        A function is handed its event and its own ARN, however the Task called it.
+        """
+        found, asked = self._route(call.resource, call.arguments)
+        if found is None:
+            raise NoWorker(call.resource, asked.name if asked else None)
+        if asked is None or not asked.wrapped:
+            return await found.perform(call, self._cap)
+        request = lambdas.request_id(call.token)
+        if asked.kind == "DryRun":
+            call.begin()
+            return lambdas.wrap(asked, NULL, request)
+        try:
+            payload = await found.perform(call.asking(asked.arn, asked.event), self._cap)
+        except TaskError as failure:
+            if asked.kind != "Event":
+                raise
+            # Lambda would answer before the function runs; here it has run, and only its outcome is nobody's.
+            logger.warning("function failed", function=asked.name, error=failure.error, cause=failure.cause)
+            payload = NULL
+        return lambdas.wrap(asked, payload, request)
+
+    def _route(self, resource: str, arguments: Value) -> tuple[Registration | None, Invocation | None]:
+        """The registration, and the function it stands for; no function where it takes the resource as it is."""
+        if found := self._exact.get(resource):
+            asked = lambdas.invocation(resource, arguments, self.home)
+            return found, None if asked and asked.wrapped else asked
+        asked = lambdas.invocation(resource, arguments, self.home)
+        if asked and (found := self._exact.get(asked.name) or self._exact.get(asked.arn)):
+            return found, asked
+        for pattern, entry in self._patterns:
+            if asked and (pattern.fullmatch(asked.name) or pattern.fullmatch(asked.arn)):
+                return entry, asked
+            if pattern.fullmatch(resource):
+                return entry, None
+        return None, asked
+
+
+async def _answer(worker: Worker, call: Call) -> Value:
+    """What the worker says, as a Value; whatever it raises but a cancellation from outside, as a TaskError."""
+    try:
+        answer: object = await worker(call)
+    except TaskError:
+        raise
+    except Exception as error:
+        logger.exception("worker failed", resource=call.resource, execution=call.execution, state=call.state)
+        raise TaskError(type(error).__name__, str(error)) from error
+    except asyncio.CancelledError as error:
+        # A worker may await a task of its own that was cancelled. Passed on, that would silently end the branch.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise TaskError("CancelledError", str(error)) from error
+    if isinstance(answer, Value):
+        return answer
+    try:
+        return admit_tree(answer)
+    except NotAdmitted as error:
+        raise TaskError(lambdas.MARSHAL, f"Unable to marshal response: {error}") from None
