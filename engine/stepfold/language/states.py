@@ -18,7 +18,7 @@ class _Fields(msgspec.Struct, rename="pascal", frozen=True, omit_defaults=True):
     """Common to all the parts of a definition; fields nobody knows are passed over here, and refused by `check`."""
 
 
-class Retrier(_Fields, kw_only=True):
+class Retrier(_Fields, kw_only=True, frozen=True):
     """When to try again after a failure, and how long to wait first (seconds)."""
 
     error_equals: NameList
@@ -30,7 +30,7 @@ class Retrier(_Fields, kw_only=True):
     comment: str | None = None
 
 
-class Catcher(_Fields, kw_only=True):
+class Catcher(_Fields, kw_only=True, frozen=True):
     """Where to go on after a failure that no retrier takes. A `result_path` of None keeps the input alone."""
 
     error_equals: NameList
@@ -41,7 +41,7 @@ class Catcher(_Fields, kw_only=True):
     comment: str | None = None
 
 
-class _State(_Fields, tag_field="Type"):
+class _State(_Fields, tag_field="Type", frozen=True):
     comment: str | None = None
     query_language: str | None = None
     input_path: str | None = "$"
@@ -50,12 +50,12 @@ class _State(_Fields, tag_field="Type"):
     assign: Raw | UnsetType = UNSET
 
 
-class _Flow(_State):
+class _Flow(_State, frozen=True):
     next: str | None = None
     end: bool = False
 
 
-class Pass(_Flow, tag="Pass"):
+class Pass(_Flow, tag="Pass", frozen=True):
     """Hand the input on, or a fixed or built result."""
 
     parameters: Raw | UnsetType = UNSET
@@ -63,7 +63,7 @@ class Pass(_Flow, tag="Pass"):
     result_path: str | None = "$"
 
 
-class Task(_Flow, tag="Task", kw_only=True):
+class Task(_Flow, tag="Task", kw_only=True, frozen=True):
     """Have a resource do a piece of work."""
 
     resource: str
@@ -80,14 +80,14 @@ class Task(_Flow, tag="Task", kw_only=True):
     catch: list[Catcher] = []
 
 
-class Choice(_State, tag="Choice", kw_only=True):
+class Choice(_State, tag="Choice", kw_only=True, frozen=True):
     """Go where the first rule that holds points; else to the default. A rule stays JSON here (see `rules.py`)."""
 
     choices: list[dict[str, Any]]
     default: str | None = None
 
 
-class Wait(_Flow, tag="Wait"):
+class Wait(_Flow, tag="Wait", frozen=True):
     """Let time pass: exactly one of the four forms is given."""
 
     seconds: int | float | str | None = None
@@ -96,11 +96,11 @@ class Wait(_Flow, tag="Wait"):
     timestamp_path: str | None = None
 
 
-class Succeed(_State, tag="Succeed"):
+class Succeed(_State, tag="Succeed", frozen=True):
     """End well."""
 
 
-class Fail(_State, tag="Fail"):
+class Fail(_State, tag="Fail", frozen=True):
     """End badly, with an error and a cause."""
 
     error: str | None = None
@@ -109,7 +109,7 @@ class Fail(_State, tag="Fail"):
     cause_path: str | None = None
 
 
-class Block(_Fields, kw_only=True):
+class Block(_Fields, kw_only=True, frozen=True):
     """A part of a machine that runs by itself: a branch, or what a Map does to each item."""
 
     start_at: str
@@ -117,7 +117,7 @@ class Block(_Fields, kw_only=True):
     comment: str | None = None
 
 
-class Parallel(_Flow, tag="Parallel", kw_only=True):
+class Parallel(_Flow, tag="Parallel", kw_only=True, frozen=True):
     """Run several branches at once; the result is the array of theirs."""
 
     branches: list[Block]
@@ -129,20 +129,20 @@ class Parallel(_Flow, tag="Parallel", kw_only=True):
     catch: list[Catcher] = []
 
 
-class ProcessorConfig(_Fields):
+class ProcessorConfig(_Fields, frozen=True):
     """How a Map runs its items: INLINE in the same history, or DISTRIBUTED as executions of their own."""
 
     mode: str = "INLINE"
     execution_type: str | None = None
 
 
-class Processor(Block):
+class Processor(Block, frozen=True):
     """What a Map does to each item."""
 
     processor_config: ProcessorConfig = ProcessorConfig()
 
 
-class Map(_Flow, tag="Map", kw_only=True):
+class Map(_Flow, tag="Map", kw_only=True, frozen=True):
     """Do the same to every item of an array. `iterator` and `parameters` are the older names of the first two."""
 
     item_processor: Processor | None = None
@@ -178,7 +178,7 @@ class Map(_Flow, tag="Map", kw_only=True):
 State: TypeAlias = Pass | Task | Choice | Wait | Succeed | Fail | Parallel | Map
 
 
-class StateMachine(Block):
+class StateMachine(Block, frozen=True):
     """A whole definition."""
 
     version: str | None = None

@@ -1,0 +1,280 @@
+"""What follows: a signal comes in, and all the facts that follow from it come out.
+
+`decide` applies each fact to the execution as it records it, and ends when every frame waits for the outside world, or
+at the limit of a decision; then something is still ready, and `Continue` goes on. A decision is appended whole, so a
+crash falls between decisions, never inside one.
+
+What a ready frame does next is one table (`STEPS`), by its stage and its state's type; what it makes of an answer is
+another (`_ANSWERS`). Anything that goes wrong in a rendering ends in one place: as the failure of the frame's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from stepfold.language.failures import RUNTIME, TIMEOUT, Failure
+from stepfold.language.limits import DECISION_BYTES, DECISION_EVENTS
+from stepfold.query.template import Moment, QueryError, Scope, Template
+from stepfold.query.values import Value
+
+from . import dataflow, facts, failure, parallel, signals, simple, task
+from . import map as map_
+from .execution import EXPIRY, Execution, Facts, Frame, Invocation, On, Timer
+from .facts import Event
+from .signals import Effect, Signal
+
+if TYPE_CHECKING:
+    from stepfold.language.machine import Machine
+
+Rule: TypeAlias = "Callable[[Machine, Execution, Frame, Moment], Facts]"
+
+
+class Decision(NamedTuple):
+    """What a signal led to: events to append, effects now owed, and what was asked and is no longer wanted."""
+
+    events: list[Event]
+    owed: list[Effect]
+    closed: list[int]
+
+
+class HistoryFull(Exception):
+    """The execution has reached the largest number of events that its limits allow."""
+
+
+def decide(machine: Machine, execution: Execution, signal: Signal, moment: Moment) -> Decision:
+    """All that follows from `signal`, recorded and made so; an empty decision where nobody waits for it."""
+    before = execution.version
+    record = Record(execution, moment)
+    try:
+        _hear(execution, signal, moment, record)
+        while record.has_room and execution.ready:
+            frame = next(iter(execution.ready.values()))
+            _carry_on(machine, execution, frame, moment, record)
+    except HistoryFull:
+        ceiling = execution.started.limits.history
+        cause = f"The execution reached the maximum number of history events ({ceiling})."
+        record.last(facts.ExecutionFailed(RUNTIME, cause))
+    closed, execution.closed = execution.closed, []
+    return Decision(record.events, execution.owed(before) if record.events else [], closed)
+
+
+class Record:
+    """Stamps facts, applies them at once, and gathers the events."""
+
+    __slots__ = ("at", "bytes", "events", "execution", "full_at")
+
+    def __init__(self, execution: Execution, moment: Moment) -> None:
+        self.execution = execution
+        self.events: list[Event] = []
+        self.bytes = 0
+        self.at = max(moment.now, execution.at)
+        limit = execution.started.limits.history if execution.version else None
+        self.full_at = limit or 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the decision may grow further."""
+        return len(self.events) < DECISION_EVENTS and self.bytes < DECISION_BYTES
+
+    def all(self, frame: Frame, rule: Facts) -> None:
+        """Record whatever the rule yields."""
+        for said in rule:
+            if type(said) is On:
+                self(said.fact, said.frame, said.after)
+            else:
+                self(said, frame)
+
+    def __call__(self, fact: facts.Fact, frame: Frame, after: int | None = None) -> None:
+        """Record one fact about a frame, after its last event or after the one given."""
+        execution = self.execution
+        seq = execution.version + 1
+        number = 0
+        if not fact.silent:
+            number = execution.ids + 1
+            if number == self.full_at:
+                raise HistoryFull
+        previous = frame.pointer if after is None else after
+        event = Event(seq, number, previous, seq if fact.opens else frame.seq, self.at, fact)
+        execution.apply(event)
+        self.events.append(event)
+        self.bytes += _weight(fact)
+
+    def first(self, fact: facts.ExecutionStarted) -> None:
+        """Record the first fact of all, which opens the root frame."""
+        event = Event(1, 1, 0, 1, self.at, fact)
+        self.execution.apply(event)
+        self.events.append(event)
+        self.full_at = fact.limits.history or 0
+
+    def last(self, fact: facts.Fact, *, linked: bool = True) -> None:
+        """Record the end from outside the chain (a stop, the machine's time-out), or at the ceiling of events."""
+        execution = self.execution
+        previous = execution.ids if linked else 0
+        event = Event(execution.version + 1, execution.ids + 1, previous, execution.root.seq, self.at, fact)
+        execution.apply(event)
+        self.events.append(event)
+
+
+def _weight(fact: facts.Fact) -> int:
+    """About how many bytes of values the fact carries."""
+    for name in _WEIGHTY.get(type(fact), ()):
+        value = getattr(fact, name)
+        if isinstance(value, facts.Raw):
+            return len(value)
+    return 0
+
+
+_WEIGHTY: Final[dict[type, tuple[str, ...]]] = {
+    kind: tuple(name for name in kind.__struct_fields__ if name in {"input", "output", "arguments", "items", "value"})
+    for kind in facts.FACTS
+    if {"input", "output", "arguments", "items", "value"} & set(kind.__struct_fields__)
+}
+
+
+# --- what it hears ----------------------------------------------------------------------------------------------------
+
+
+def _hear(execution: Execution, signal: Signal, moment: Moment, record: Record) -> None:
+    """The first facts that a signal leads to; none where it comes late, twice, or to an execution that has ended."""
+    if isinstance(signal, signals.Begin):
+        if not execution.version:
+            record.first(signal.started)
+        return
+    if execution.status != "RUNNING":
+        return
+    match signal:
+        case signals.Stop(error, cause):
+            record.last(facts.ExecutionAborted(error, cause), linked=False)
+        case signals.Interrupted(asked, failing):
+            for call in asked:
+                _answer(execution, call, task.interrupted(call, failing=call in failing), record)
+        case signals.Rang(asked) if asked == EXPIRY and execution.expiry is not None:
+            record.last(facts.ExecutionTimedOut(TIMEOUT), linked=False)
+        case signals.Rang(asked):
+            _rang(execution, asked, record)
+        case signals.Evaluated(asked, outcome):
+            _evaluated(execution, asked, outcome, record)
+        case signals.Continue():
+            pass
+        case _:
+            call = _call(execution, signal.asked)
+            if call is not None:
+                _answer(execution, signal.asked, _said(call, signal, moment), record)
+
+
+def _said(call: Invocation, signal: Signal, moment: Moment) -> Facts:
+    match signal:
+        case signals.Succeeded():
+            return task.succeeded(signal)
+        case signals.Failed():
+            return task.failed(signal)
+        case signals.TimedOut():
+            return task.timed_out(call, signal, moment)
+        case signals.Heartbeat():
+            return task.beat(call, signal, moment)
+        case signals.Started():
+            return task.started(signal)
+        case signals.Submitted():
+            return task.submitted(call, signal)
+    raise AssertionError(f"{type(signal).__name__} is no word about a task")
+
+
+def _call(execution: Execution, asked: int) -> Invocation | None:
+    frame = execution.asked.get(asked)
+    if frame is None or not isinstance(frame.waits, Invocation) or frame.waits.asked != asked:
+        return None
+    return frame.waits
+
+
+def _answer(execution: Execution, asked: int, said: Facts, record: Record) -> None:
+    frame = execution.asked.get(asked)
+    if frame is not None:
+        record.all(frame, said)
+
+
+def _rang(execution: Execution, asked: int, record: Record) -> None:
+    frame = execution.asked.get(asked)
+    if frame is not None and isinstance(frame.waits, Timer) and frame.waits.asked == asked:
+        record(facts.TimerRang(), frame)
+
+
+def _evaluated(execution: Execution, asked: int, outcome: Value | Failure, record: Record) -> None:
+    frame = execution.asked.get(asked)
+    if frame is None or frame.evaluating is None or frame.evaluating.asked != asked:
+        return
+    field = frame.evaluating.field
+    if isinstance(outcome, Failure):
+        record(facts.EvaluationAnswered(field, error=outcome.error, cause=outcome.cause), frame)
+    else:
+        record(facts.EvaluationAnswered(field, outcome), frame)
+
+
+# --- what a ready frame does ------------------------------------------------------------------------------------------
+
+
+def _carry_on(machine: Machine, execution: Execution, frame: Frame, moment: Moment, record: Record) -> None:
+    try:
+        if frame.stage == "enter":
+            _enter(machine, frame, record)
+        elif frame.stage == "end":
+            record(simple.finish(frame), frame)
+            return
+        record.all(frame, _rule(machine, frame)(machine, execution, frame, moment))
+        return
+    except dataflow.Wanted as wanted:
+        record(facts.EvaluationAsked(wanted.field), frame)
+        return
+    except QueryError as error:
+        met = failure.of_query(frame, error)
+    except dataflow.Met as error:
+        met = error.failure
+    record.all(frame, failure.fail(machine, execution, frame, met, moment))
+
+
+def _enter(machine: Machine, frame: Frame, record: Record) -> None:
+    name = frame.next
+    if name is None:
+        raise AssertionError(f"frame {frame.seq} has nowhere to go")
+    record(facts.StateEntered(name, machine.steps[name].type), frame)
+
+
+def _rule(machine: Machine, frame: Frame) -> Rule:
+    return STEPS[frame.stage][machine.steps[frame.state].type]
+
+
+_LEAVE: Final[dict[str, Rule]] = {
+    "Task": task.conclude,
+    "Parallel": task.conclude,
+    "Map": task.conclude,
+    "Wait": task.waited,
+}
+_HANDLE: Final[dict[str, Rule]] = {
+    "Task": failure.handle,
+    "Parallel": failure.handle,
+    "Map": failure.handle,
+}
+STEPS: Final[dict[str, dict[str, Rule]]] = {
+    "work": {
+        "Pass": simple.hand_on,
+        "Choice": simple.choose_next,
+        "Succeed": simple.succeed,
+        "Fail": simple.give_up,
+        "Task": task.schedule,
+        "Wait": task.wait,
+        "Parallel": parallel.fork,
+        "Map": map_.spread,
+    },
+    "leave": _LEAVE,
+    "handle": _HANDLE,
+}
+
+
+def evaluation(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> tuple[Template, Scope]:
+    """What a frame that waits for an evaluation wants rendered: read off by trying its next step again."""
+    try:
+        for _ in _rule(machine, frame)(machine, execution, frame, moment):
+            break
+    except dataflow.Wanted as wanted:
+        return wanted.template, wanted.scope
+    raise AssertionError(f"frame {frame.seq} waits for an evaluation that it does not need")

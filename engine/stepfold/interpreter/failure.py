@@ -1,0 +1,144 @@
+"""What follows from a failure: try again, go on elsewhere, or give up; and the end of whoever ran beside it.
+
+The order and the chain of the events are AWS's (API notes, section 8): a failing iteration is recorded as failed, then
+what ran beside it as aborted, all after the failing event; a retry of the whole Map or Parallel shows no failure of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stepfold.language.failures import RUNTIME, Failure, matches
+from stepfold.language.limits import MAX_SECONDS
+from stepfold.query.template import Moment, QueryError
+from stepfold.query.values import Value, text
+
+from . import dataflow, facts
+from .execution import Branches, Execution, Facts, Frame, Items, On
+
+if TYPE_CHECKING:
+    from stepfold.language.machine import Machine, Step
+    from stepfold.language.states import Retrier
+
+_PROTECTED = frozenset({"Task", "Wait", "Parallel", "Map"})
+"""The state types whose cutting-off AWS records."""
+
+
+def handle(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
+    """Answer the failure that the frame's state has met with (`frame.failure`)."""
+    failure = frame.failure
+    if failure is None:
+        raise AssertionError(f"frame {frame.seq} handles a failure that it does not have")
+    step = machine.steps[frame.state]
+    yield from retry(step, frame, failure, moment, frame.pointer)
+    if frame.failure is not None:
+        yield from catch_or_give_up(machine, execution, frame, failure, moment)
+
+
+def fail(machine: Machine, execution: Execution, frame: Frame, failure: Failure, moment: Moment) -> Facts:
+    """The frame's state fails now, with no event of its own for that."""
+    if failure.error == RUNTIME:
+        yield On(facts.ExecutionFailed(failure.error, failure.cause), execution.root, frame.pointer)
+        return
+    step = machine.steps[frame.state]
+    if (chosen := _retrier(step, frame, failure)) is not None:
+        yield _again(step, frame, chosen, moment)
+    else:
+        yield from catch_or_give_up(machine, execution, frame, failure, moment)
+
+
+def retry(step: Step, frame: Frame, failure: Failure, moment: Moment, after: int) -> Facts:
+    """A retry, if a retrier takes the failure; else nothing."""
+    if failure.error != RUNTIME and (chosen := _retrier(step, frame, failure)) is not None:
+        yield On(_again(step, frame, chosen, moment), frame, after)
+
+
+def catch_or_give_up(
+    machine: Machine, execution: Execution, frame: Frame, failure: Failure, moment: Moment
+) -> Facts:
+    """Leave by the first catcher that takes the failure; else the frame fails as a whole."""
+    step = machine.steps[frame.state]
+    if failure.error != RUNTIME:
+        for catcher, result_path in step.catch:
+            if matches(catcher.error_equals, failure):
+                caught = dataflow.merged(result_path, frame, error_output(failure))
+                yield facts.StateExited(step.name, caught, catcher.next)
+                return
+    yield from give_up(machine, execution, frame, failure, moment)
+
+
+def give_up(machine: Machine, execution: Execution, frame: Frame, failure: Failure, moment: Moment) -> Facts:
+    """The frame fails: the execution with it, or the Parallel or Map that it is part of."""
+    parent = frame.parent
+    if parent is None or failure.error == RUNTIME:
+        yield On(facts.ExecutionFailed(failure.error, failure.cause), execution.root, frame.pointer)
+        return
+    after = frame.pointer
+    waits = parent.waits
+    if isinstance(waits, Items):
+        yield On(facts.IterationFailed(failure.error, failure.cause), frame, after)
+    if frame.kind == "Task":
+        yield On(facts.StateAborted(), frame, after)
+    if isinstance(waits, Branches):
+        yield from _abort(waits, frame, after)
+    step = machine.steps[parent.state]
+    if (chosen := _retrier(step, parent, failure)) is not None:
+        yield On(_again(step, parent, chosen, moment), parent, after)
+        return
+    gone = facts.MapFailed if isinstance(waits, Items) else facts.ParallelFailed
+    yield On(gone(failure.error, failure.cause), parent, after)
+
+
+def _abort(waits: Branches, failed: Frame, after: int) -> Facts:
+    """Record the end of all that runs beside (or, with itself as the failed one's parent, below) a failed frame."""
+    for sibling in list(waits.running.values()):
+        if sibling is not failed:
+            yield from _abort_frame(sibling, isinstance(waits, Items), after)
+
+
+def _abort_frame(frame: Frame, is_item: bool, after: int) -> Facts:
+    waits = frame.waits
+    if isinstance(waits, Branches):
+        for child in list(waits.running.values()):
+            yield from _abort_frame(child, isinstance(waits, Items), after)
+    if frame.stage != "enter" and frame.kind in _PROTECTED:
+        yield On(facts.StateAborted(), frame, after)
+    if is_item:
+        yield On(facts.IterationAborted(), frame, after)
+
+
+def error_output(failure: Failure) -> Value:
+    """What a catcher hands on; SendTaskFailure without texts leaves nulls (recorded 2024-04)."""
+    return text({"Error": failure.error, "Cause": failure.cause})
+
+
+def of_query(frame: Frame, error: QueryError) -> Failure:
+    """A query's error as the state's failure, with AWS's prefix that names the state."""
+    prefix = f"An error occurred while executing the state '{frame.state}' (entered at the event id #{frame.entered_id})"
+    return Failure(error.error, f"{prefix}. {error.cause}")
+
+
+def _retrier(step: Step, frame: Frame, failure: Failure) -> int | None:
+    """The index of the retrier that takes the failure and is not used up.
+
+    The first one whose names match decides, also when it has no attempt left.
+    """
+    for index, retrier in enumerate(step.retry):
+        if matches(retrier.error_equals, failure):
+            return index if frame.tries.get(index, 0) < retrier.max_attempts else None
+    return None
+
+
+def _again(step: Step, frame: Frame, index: int, moment: Moment) -> facts.RetryScheduled:
+    seconds = delay(step.retry[index], frame.tries.get(index, 0), moment)
+    return facts.RetryScheduled(index, moment.now + round(seconds * 1000))
+
+
+def delay(retrier: Retrier, tries: int, moment: Moment) -> float:
+    """Seconds to wait before retry number `tries` (from 0) of a retrier; jitter FULL draws from nought to that."""
+    try:
+        seconds = retrier.interval_seconds * retrier.backoff_rate**tries
+    except OverflowError:
+        seconds = float(MAX_SECONDS)
+    seconds = min(seconds, retrier.max_delay_seconds or MAX_SECONDS)
+    return seconds * moment.random() if retrier.jitter_strategy == "FULL" else seconds

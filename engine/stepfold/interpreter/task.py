@@ -1,0 +1,196 @@
+"""Task and Wait: the states that ask for something and wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from stepfold.language.failures import TASK_FAILED, TIMEOUT
+from stepfold.language.limits import MAX_WAIT_SECONDS
+from stepfold.language.timestamps import instant
+from stepfold.query.template import Moment, QueryError, Scope
+from stepfold.query.values import Json, Value, text
+
+from . import dataflow, facts, signals
+from .execution import DEADLINE_ALLOWANCE, Execution, Facts, Frame, Invocation, deadline
+from .simple import leave
+
+if TYPE_CHECKING:
+    from stepfold.language.machine import Machine, Step
+    from stepfold.query.jsonpath.dialect import Path
+
+_TOKEN_BYTES = 16
+
+
+def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
+    """Task, entered or tried again: ask the resource."""
+    step = machine.steps[frame.state]
+    state = step.state
+    resource = step.resource
+    token = _token(execution, moment) if resource.outward else None
+    arguments = _task_arguments(step, execution, frame, moment, token)
+    dataflow.within(execution, arguments, _said(step), "provided parameters")
+    timeout, heartbeat = state.timeout_seconds, state.heartbeat_seconds
+    if step.timeout_path is not None:
+        timeout = _seconds(step.timeout_path, dataflow.scope(execution, frame, frame.input), "TimeoutSecondsPath")
+    if step.heartbeat_path is not None:
+        heartbeat = _seconds(step.heartbeat_path, dataflow.scope(execution, frame, frame.input), "HeartbeatSecondsPath")
+    yield facts.TaskScheduled(
+        resource.arn, UNSET if arguments is frame.value else arguments, timeout, heartbeat, token, resource.outward
+    )
+    if resource.family != "Activity":
+        yield facts.TaskStarted()
+
+
+def _task_arguments(step: Step, execution: Execution, frame: Frame, moment: Moment, token: str | None) -> Value:
+    if token is None or step.parameters is None:
+        return dataflow.arguments(step, execution, frame, moment)
+    seen = Scope(
+        dataflow.given(step, execution, frame, moment), lambda: dataflow.context(execution, frame, token=token)
+    )
+    return dataflow.rendered(frame, "Parameters", step.parameters, seen, moment)
+
+
+def _token(execution: Execution, moment: Moment) -> str:
+    """A task token: the execution, the event that will ask, and 128 unguessable bits."""
+    return f"{execution.started.arn}#{execution.version + 1}#{moment.secret(_TOKEN_BYTES).hex()}"
+
+
+def _said(step: Step) -> str:
+    """What AWS calls the task in its texts about size: the service, or the function's ARN (language notes, 11)."""
+    return step.resource.arn if step.resource.family != "Task" else step.resource.kind
+
+
+def conclude(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
+    """Task, Parallel or Map with its result: shape it and leave."""
+    step = machine.steps[frame.state]
+    what = _said(step) if step.type == "Task" else step.name
+    dataflow.within(execution, frame.value, what)
+    value = dataflow.output(step, execution, frame, frame.value, moment)
+    yield from leave(step, execution, frame, value, step.next)
+
+
+def wait(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
+    """Wait: until a moment that is reckoned once, and recorded."""
+    step = machine.steps[frame.state]
+    value = dataflow.given(step, execution, frame, moment)
+    until = _until(step, dataflow.scope(execution, frame, value), moment)
+    if until - moment.now > MAX_WAIT_SECONDS * 1000:
+        raise QueryError("Wait state delay is too long.")
+    yield facts.WaitStarted(until)
+
+
+def waited(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
+    """Wait, when its moment has come."""
+    step = machine.steps[frame.state]
+    value = dataflow.given(step, execution, frame, moment)
+    yield from leave(step, execution, frame, dataflow.outward(step, execution, frame, value, moment), step.next)
+
+
+def _until(step: Step, seen: Scope, moment: Moment) -> int:
+    state = step.state
+    if step.seconds_path is not None:
+        return moment.now + _wait_seconds(step.seconds_path, seen) * 1000
+    if step.timestamp_path is not None:
+        return _wait_timestamp(step.timestamp_path, seen)
+    if state.timestamp is not None:
+        return _whole_seconds(instant(state.timestamp) or 0)
+    return moment.now + int(state.seconds) * 1000
+
+
+def _wait_seconds(path: Path, seen: Scope) -> int:
+    value = _picked(path, seen, f"The SecondsPath parameter does not reference an input value: {path.source}")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise QueryError(f"The SecondsPath parameter cannot be parsed as a long value: {path.source} == {_java(value)}")
+    if value < 0:
+        raise QueryError(f"The SecondsPath parameter references a negative value: {path.source} == {value}")
+    return value
+
+
+def _wait_timestamp(path: Path, seen: Scope) -> int:
+    value = _picked(path, seen, f"The TimestampPath parameter does not reference an input value: {path.source}")
+    found = instant(value) if isinstance(value, str) else None
+    if found is None:
+        raise QueryError(
+            "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: "
+            f"{path.source} == {_java(value)}"
+        )
+    return _whole_seconds(found)
+
+
+def _whole_seconds(nanoseconds: int) -> int:
+    """Milliseconds, with the fraction of the second cut off, as AWS does (language notes, section 5)."""
+    return nanoseconds // 1_000_000_000 * 1000
+
+
+def _seconds(path: Path, seen: Scope, field: str) -> int:
+    value = path.pick(seen)
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        # The text is modelled on MaxConcurrencyPath's: unverified for this field.
+        shown = bytes(text(value)).decode()
+        raise QueryError(f"The {field} field refers to value {shown} which is not a valid integer: {path.source}")
+    return value
+
+
+def _picked(path: Path, seen: Scope, otherwise: str) -> Json:
+    try:
+        return path.pick(seen)
+    except QueryError:
+        raise QueryError(otherwise) from None
+
+
+def _java(value: Json) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case dict() | list():
+            return bytes(text(value)).decode()
+    return getattr(value, "literal", None) or str(value)
+
+
+# --- what a frame hears about its task --------------------------------------------------------------------------------
+
+
+def started(signal: signals.Started) -> Facts:
+    """An activity's worker took the task on (other tasks are recorded as started when they are scheduled)."""
+    yield facts.TaskStarted(signal.worker)
+
+
+def submitted(call: Invocation, signal: signals.Submitted) -> Facts:
+    """The job was handed over."""
+    if not call.submitted:
+        yield facts.TaskSubmitted(signal.output)
+
+
+def succeeded(signal: signals.Succeeded) -> Facts:
+    """The result is there."""
+    yield facts.TaskSucceeded(signal.output)
+
+
+def failed(signal: signals.Failed) -> Facts:
+    """The task failed."""
+    yield facts.TaskFailed(signal.failure.error, signal.failure.cause)
+
+
+def timed_out(call: Invocation, signal: signals.TimedOut, moment: Moment) -> Facts:
+    """The time is over; AWS gives a missed heartbeat the same name (recorded). Heartbeats may have moved it since."""
+    if call.outward and (due := deadline(call)) is not None and due > moment.now:
+        return
+    yield facts.TaskTimedOut(TIMEOUT, heartbeat=signal.heartbeat)
+
+
+def beat(call: Invocation, signal: signals.Heartbeat, moment: Moment) -> Facts:
+    """A sign of life; recorded unless the last one is so fresh that the deadline's allowance covers it."""
+    if call.heartbeat is not None and moment.now - call.beat > call.heartbeat * 1000 // DEADLINE_ALLOWANCE:
+        yield facts.HeartbeatReceived(signal.asked)
+
+
+def interrupted(asked: int, *, failing: bool) -> Facts:
+    """The engine was away while the task was in flight."""
+    if failing:
+        yield facts.TaskFailed(TASK_FAILED, "The engine stopped while the task was in flight, and it is not repeated.")
+    else:
+        yield facts.Reattempted(asked)
