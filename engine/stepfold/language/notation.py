@@ -1,0 +1,232 @@
+"""JSON or YAML text made plain data, with CloudFormation's short tags (`!Ref`, `!Sub`, ...) written out in full.
+
+YAML is read narrowly, so that what people mean survives: a date, `yes`, `012345678901` and `12:30` stay text; only
+`true`, `false`, `null` and plain decimal numbers become something else. No tag can construct an object of Python.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import yaml
+
+Tree: TypeAlias = Any
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+MAX_DEPTH = 150
+MAX_NODES = 500_000
+"""How much a file may come to when its aliases are written out; real templates stay far below a tenth of it."""
+
+_PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9_.:-]+)\}")
+_BARE_PLACEHOLDER = re.compile(r"[:\[,]\s*(\$\{[A-Za-z0-9_.:-]+\})")
+
+
+class ProjectError(ValueError):
+    """A project file that cannot be read; the message names the file, the place in it, and what would help."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as templates use it; `fill` holds the values of `${...}` placeholders.
+
+    A plain scalar is judged after it was filled in: `TimeoutSeconds: ${Timeout}` is a number, `"${Timeout}"` is text.
+    """
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 -- PyYAML's own way: a table of the class
+    fill: Mapping[str, str] = NOTHING
+
+    def construct_text(self, node: yaml.ScalarNode) -> Any:
+        """The text of a scalar, its placeholders replaced."""
+        text = fill_in(node.value, self.fill)
+        if text == node.value or node.style is not None:
+            return text
+        tag = self.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+        return self.construct_object(yaml.ScalarNode(tag, text), deep=True)
+
+    def construct_short(self, name: str, node: yaml.Node) -> Tree:
+        """A short tag in its full form: `!Sub x` is `{"Fn::Sub": "x"}`."""
+        argument: Tree
+        if isinstance(node, yaml.ScalarNode):
+            argument = fill_in(node.value, self.fill)
+        elif isinstance(node, yaml.SequenceNode):
+            argument = self.construct_sequence(node, deep=True)
+        else:
+            argument = self.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+        if name == "GetAtt" and isinstance(argument, str):
+            argument = argument.split(".", 1)
+        return {name if name in {"Ref", "Condition"} else f"Fn::{name}": argument}
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+_Loader.add_constructor("tag:yaml.org,2002:str", _Loader.construct_text)
+_Loader.add_multi_constructor("!", _Loader.construct_short)
+
+
+def read_file(path: Path) -> str:
+    """The text of a project's file; raises ProjectError where there is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ProjectError(f"{path}: no such file{_near(path)}") from None
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+    except OSError as error:
+        raise ProjectError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def read_tree(text: str, source: object, fill: Mapping[str, str] = NOTHING) -> Tree:
+    """Plain data (dicts with text keys, lists, text, numbers, booleans, None) from JSON or YAML; raises ProjectError.
+
+    `source` is named in messages. `fill` gives values for `${...}` placeholders in YAML.
+    """
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            return _plain(_json(text), source)
+        except json.JSONDecodeError as error:
+            if str(source).endswith(".json"):
+                raise ProjectError(f"{_place(source, error.lineno, error.colno)}: not JSON: {error.msg}") from None
+        except RecursionError:
+            raise ProjectError(f"{source}: nests deeper than {MAX_DEPTH} levels") from None
+    try:
+        return _plain(_yaml(text, fill), source)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = _place(source, mark.line + 1, mark.column + 1) if mark else str(source)
+        raise ProjectError(f"{place}: not YAML: {error.problem or error.context}") from None
+    except RecursionError:
+        raise ProjectError(f"{source}: nests deeper than {MAX_DEPTH} levels") from None
+    except (yaml.YAMLError, ValueError) as error:
+        if isinstance(error, ProjectError):
+            raise
+        raise ProjectError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def definition_text(text: str, source: object, fill: Mapping[str, str] = NOTHING) -> str:
+    """A state machine definition, written in JSON or YAML, as JSON text with its `${...}` placeholders filled in.
+
+    JSON is filled in as plain text, as AWS does, so a placeholder may stand for a number or a whole object; only where
+    that leaves no JSON (a value with quotes inside a string) are the values escaped. JSON text is otherwise untouched.
+    """
+    if not text.lstrip().startswith("{"):
+        return write(_object(read_tree(text, source, fill), source))
+    problem: json.JSONDecodeError | None = None
+    for values in (fill, {name: write(value)[1:-1] for name, value in fill.items()}):
+        filled = fill_in(text, values)
+        try:
+            json.loads(filled)
+        except json.JSONDecodeError as error:
+            problem = problem or error
+        except RecursionError:
+            raise ProjectError(f"{source}: nests deeper than {MAX_DEPTH} levels") from None
+        else:
+            return filled
+    try:
+        return write(_object(_json(fill_in(text, fill)), source))  # raw line breaks inside strings
+    except json.JSONDecodeError:
+        if str(source).endswith((".yaml", ".yml")):
+            return write(_object(read_tree(text, source, fill), source))
+    raise _not_json(fill_in(text, fill), source, problem)
+
+
+def fill_in(text: str, values: Mapping[str, str]) -> str:
+    """The text with each `${name}` that has a value replaced by it; the others stand."""
+    if not values or "${" not in text:
+        return text
+    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+def placeholders(text: str) -> Iterator[str]:
+    """The names of the `${...}` placeholders in a text, in order, with repeats."""
+    return (found[1] for found in _PLACEHOLDER.finditer(text))
+
+
+def write(tree: Tree) -> str:
+    """Plain data as readable JSON text."""
+    return json.dumps(tree, indent=2, ensure_ascii=False)
+
+
+def _near(path: Path) -> str:
+    """Names that differ in case alone: templates written on a Mac often do not mind it."""
+    if not path.parent.is_dir():
+        return ""
+    near = [other.name for other in path.parent.iterdir() if other.name.lower() == path.name.lower()]
+    return f"; there is {', '.join(near)}" if near else ""
+
+
+def _json(text: str) -> Tree:
+    return json.loads(text, strict=False)  # published templates break lines inside strings
+
+
+def _yaml(text: str, fill: Mapping[str, str]) -> Tree:
+    loader = _Loader(text)
+    loader.fill = fill
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def _plain(tree: Tree, source: object) -> Tree:
+    """A copy with text keys and without aliases; refuses what grows or nests without measure (bomb, circle)."""
+    left = MAX_NODES
+
+    def copy(value: Tree, depth: int) -> Tree:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ProjectError(f"{source}: comes to more than {MAX_NODES} values; write its aliases out sparingly")
+        if depth > MAX_DEPTH:
+            raise ProjectError(f"{source}: nests deeper than {MAX_DEPTH} levels")
+        if isinstance(value, dict):
+            return {_key(key): copy(child, depth + 1) for key, child in value.items()}
+        if isinstance(value, list | tuple | set):
+            return [copy(child, depth + 1) for child in value]
+        if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+            return value
+        return str(value)
+
+    return copy(tree, 0)
+
+
+def _key(key: object) -> str:
+    if isinstance(key, str):
+        return key
+    return json.dumps(key) if key is None or isinstance(key, bool) else str(key)
+
+
+def _object(tree: Tree, source: object) -> dict[str, Tree]:
+    if isinstance(tree, dict):
+        return tree
+    raise ProjectError(f"{source}: a definition is an object with StartAt and States; this is {_kind(tree)}")
+
+
+def _kind(tree: Tree) -> str:
+    return {dict: "an object", list: "an array", str: "text", type(None): "empty"}.get(type(tree), "a bare value")
+
+
+def _place(source: object, line: int, column: int) -> str:
+    return f"{source}: line {line}, column {column}"
+
+
+def _not_json(text: str, source: object, problem: json.JSONDecodeError | None) -> ProjectError:
+    bare = _BARE_PLACEHOLDER.search(text)
+    if bare:
+        line = text.count("\n", 0, bare.start(1)) + 1
+        column = bare.start(1) - text.rfind("\n", 0, bare.start(1))
+        hint = "give it a value in DefinitionSubstitutions, or put it in quotes"
+        return ProjectError(f"{_place(source, line, column)}: nothing is known of {bare[1]}; {hint}")
+    if problem is None:
+        return ProjectError(f"{source}: not JSON")
+    return ProjectError(f"{_place(source, problem.lineno, problem.colno)}: not JSON: {problem.msg}")
