@@ -7,6 +7,8 @@ A store knows bytes, streams and versions; nothing of the States Language. What 
 * An append is whole or not at all, and is acknowledged only once it is durable. `expected`, the version on which the
   append was decided, must be the stream's last: otherwise `Conflict`, and nothing of it is written. Catalog entries
   and consumed messages of an append change in the same transaction.
+* Appends onto one stream may follow each other without a wait. When one is refused, those decided on it are refused
+  too, also when their version would fit by chance, until the refusal was heard (`refusals.py`).
 * Versions are gapless; a record is never changed. Each record carries a checksum chained to the one before it.
 * After any error at commit the store closes for writing: queued appends and all later ones fail with `StoreClosed`,
   reads go on, `health` says why. Only a fresh open tells what was written.
@@ -14,21 +16,30 @@ A store knows bytes, streams and versions; nothing of the States Language. What 
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import AsyncIterator, Generator, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
+Durability = Literal["full", "os"]
+"""What power loss may take of a store on disk; a process that is killed loses nothing acknowledged under either.
 
-class Conflict(Exception):  # noqa: N818  (the words of the design)
+`full`: nothing acknowledged, if the disk honours a flush. `os`: the newest acknowledged appends, back to the last
+checkpoint (about a thousand pages of log); what remains is a whole beginning of each stream, never a gap.
+"""
+
+
+class Conflict(Exception):
     """Another append came first: the fold that this one was decided on is old. Fold again."""
 
 
-class LeaseLost(Exception):  # noqa: N818
+class LeaseLost(Exception):
     """Another owner holds the stream now (its fence is higher)."""
 
 
-class StoreClosed(Exception):  # noqa: N818
+class StoreClosed(Exception):
     """The store takes no more writes: it was closed, or an error at commit closed it; the message says which."""
 
 
@@ -57,6 +68,9 @@ class Entry(msgspec.Struct, frozen=True):
     `kind` and `key` name it; `parent` groups (a machine's executions); `status` filters; `started`, `ended` and `due`
     are milliseconds since the epoch; `data` is JSON that the store does not read. Writing an entry of a known kind and
     key replaces it.
+
+    An entry written by an append belongs to its stream and is forgotten with it. The entry whose key is the stream's
+    name speaks for the stream: `claim` goes by its `ended` and `due`, `forget` wants it ended.
     """
 
     kind: str
@@ -115,6 +129,9 @@ class Store(Protocol):
     location: str
     """The URL it was opened from."""
 
+    backlog: int
+    """How many writes were submitted and are not yet decided: what callers look at to slow down."""
+
     def submit(
         self,
         stream: str,
@@ -125,7 +142,11 @@ class Store(Protocol):
         entries: Sequence[Entry] = (),
         consumed: Sequence[int] = (),
     ) -> Ticket:
-        """Queue one append: `records` follow version `expected` (0 for a new stream). `fence` 0 is not checked."""
+        """Queue one append: `records` follow version `expected` (0 for a new stream). `fence` 0 is not checked.
+
+        Without records it only checks the version, writes entries and consumes messages. Records that do not follow
+        each other are a ValueError. Called on the event loop's own thread.
+        """
         ...
 
     def read(self, stream: str, after: int = 0, *, reverse: bool = False) -> AsyncIterator[list[Record]]:
@@ -141,7 +162,10 @@ class Store(Protocol):
         ...
 
     async def claim(self, owner: str, *, until: int, limit: int, now: int) -> list[Lease]:
-        """Take up to `limit` streams of unfinished executions whose lease is over and which are due."""
+        """Take up to `limit` streams that have not ended, whose lease is over, and which are due.
+
+        Due is a stream whose `due` has come or is None, or that has a message waiting.
+        """
         ...
 
     async def release(self, leases: Sequence[Lease]) -> None:
@@ -174,11 +198,11 @@ class Store(Protocol):
         ...
 
     async def forget(self, stream: str) -> None:
-        """Remove an ended stream with its entries (retention)."""
+        """Remove an ended stream with its entries and messages (retention); ValueError if it has not ended."""
         ...
 
     def watch(self, stream: str) -> AsyncIterator[int]:
-        """The stream's committed version now, then each time it has grown (coalesced)."""
+        """The stream's committed version now, then each time it has grown (coalesced); ends with the store."""
         ...
 
     async def health(self) -> Health:
@@ -192,3 +216,29 @@ class Store(Protocol):
     async def close(self) -> None:
         """Commit what was submitted, then let go of the store."""
         ...
+
+
+def check_append(expected: int, records: Sequence[Record]) -> int:
+    """The version that an append reaches; ValueError if its records do not follow `expected` without a gap."""
+    for record in records:
+        if record.first != expected + 1 or record.last < record.first:
+            raise ValueError(f"record {record.first}..{record.last} does not follow version {expected}")
+        expected = record.last
+    return expected
+
+
+def page_of(entries: list[Entry], limit: int) -> Page:
+    """A page of at most `limit` entries out of one more than that, if there are so many."""
+    if len(entries) <= limit:
+        return Page(entries)
+    last = entries[limit - 1]
+    place = msgspec.json.encode((last.started, last.key))
+    return Page(entries[:limit], base64.urlsafe_b64encode(place).decode())
+
+
+def place_of(after: str) -> tuple[int, str]:
+    """Where the page before ended: its last entry's `started` and key; ValueError if no page said so."""
+    try:
+        return msgspec.json.decode(base64.b64decode(after, altchars=b"-_", validate=True), type=tuple[int, str])
+    except (binascii.Error, msgspec.DecodeError, ValueError):
+        raise ValueError("this is not where a page of this store ended") from None

@@ -1,0 +1,406 @@
+"""The store on SQLite: one writer that gathers what was submitted into commits, readers that never disturb it.
+
+`submit` puts an append into the group that waits; a task takes the group when the commit before it is done, and has
+the writing connection's thread decide and write it in one transaction. That is one hop to the thread and one wake-up a
+group, however many appends it holds. aiosqlite's public calls would need a hop a statement (two more per commit cost
+about a seventh of the speed of `benchmarks/append.py`), hence `_execute`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import sqlite3
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+import anyio
+import structlog
+
+from stepfold_store import sqlite_file, sqlite_rows
+from stepfold_store.contract import (
+    Durability,
+    Entry,
+    Health,
+    Lease,
+    Message,
+    Page,
+    Record,
+    StoreClosed,
+    StoreError,
+    check_append,
+)
+from stepfold_store.sqlite_rows import Append, Job, Reading, Writer
+
+T = TypeVar("T")
+
+READERS = 2
+"""Read-only connections of a store."""
+GROUP_WRITES = 4096
+"""Writes after which a waiting group is full and the next begins."""
+GROUP_BYTES = 8 << 20
+"""Bytes after which a waiting group is full."""
+WAL_ALARM = 256 << 20
+"""Size of the write-ahead log past which `health` warns: some reader holds it up."""
+
+log = structlog.get_logger("stepfold.store")
+
+
+class _Group:
+    """What shares a commit, and the one wake-up of all who wait for it."""
+
+    __slots__ = ("decided", "items", "size", "wake")
+
+    def __init__(self) -> None:
+        self.items: list[Append | Job] = []
+        self.size = 0
+        self.decided = False
+        self.wake = asyncio.Event()
+
+
+class _Ticket:
+    __slots__ = ("_append", "_group", "_store")
+
+    def __init__(self, store: SqliteStore, group: _Group, append: Append) -> None:
+        self._store, self._group, self._append = store, group, append
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        if not self._group.decided:
+            yield from self._group.wake.wait().__await__()
+        error = self._append.error
+        if error is not None:
+            self._store.told(self._append)
+            raise error
+
+
+class _Watched:
+    """A stream somebody watches: its version as last heard, and what wakes them."""
+
+    __slots__ = ("version", "wake", "watchers")
+
+    def __init__(self) -> None:
+        self.version, self.watchers, self.wake = -1, 0, asyncio.Event()
+
+
+class SqliteStore:
+    """A store in a SQLite file (see `contract.Store`). Made by `open_sqlite`.
+
+    One opened to read only is a store that was closed for writing from its first moment.
+    """
+
+    def __init__(self, path: Path, location: str, durability: str, poll: float) -> None:
+        self.location = location
+        self.backlog = 0
+        self._path, self._durability, self._poll = path, durability, poll
+        self._lock: int | None = None
+        self._readers: list[aiosqlite.Connection] = []
+        self._turn = 0
+        self._connection: aiosqlite.Connection | None = None
+        self._writer: Writer | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._groups: deque[_Group] = deque()
+        self._wake = asyncio.Event()
+        self._submitted = 0
+        self._watched: dict[str, _Watched] = {}
+        self._reason: str | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def _open(self, durability: Durability | None) -> None:
+        if durability is not None:
+            sqlite_file.prepare(self._path)
+            self._lock = sqlite_file.lock(self._path)
+            self._connection = await sqlite_file.connect(self._path, read_only=False)
+            db = self._connection._conn  # noqa: SLF001
+            await self._hop(self._connection, sqlite_file.set_up, db, self._path, durability)
+            self._writer = await self._hop(self._connection, Writer, db)
+        else:
+            self._reason = "the store was opened read-only"
+        for _ in range(READERS):
+            self._readers.append(await sqlite_file.connect(self._path, read_only=True))
+            await self._read(sqlite_file.check, self._path)
+        if self._writer is not None:
+            self._task = asyncio.create_task(self._write(self._writer))
+
+    @staticmethod
+    async def _hop(connection: aiosqlite.Connection, work: Callable[..., T], *arguments: Any) -> T:
+        execute: Callable[..., Awaitable[T]] = connection._execute  # noqa: SLF001  (pinned by a test)
+        return await execute(work, *arguments)
+
+    async def _read(self, work: Callable[..., T], *arguments: Any) -> T:
+        if not self._readers:
+            raise StoreClosed("the store was closed")
+        self._turn = (self._turn + 1) % len(self._readers)
+        reader = self._readers[self._turn]
+        try:
+            return await self._hop(reader, work, reader._conn, *arguments)  # noqa: SLF001
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self._path} cannot be read: {error}") from error
+
+    # Writing
+
+    def submit(
+        self,
+        stream: str,
+        expected: int,
+        records: Sequence[Record],
+        *,
+        fence: int = 0,
+        entries: Sequence[Entry] = (),
+        consumed: Sequence[int] = (),
+    ) -> _Ticket:
+        """Queue one append."""
+        reached = check_append(expected, records)
+        self._submitted += 1
+        append = Append(stream, expected, records, reached, fence, entries, consumed, self._submitted)
+        size = 0
+        for record in records:
+            size += len(record.body)
+        return _Ticket(self, self._enqueue(append, size), append)
+
+    def _enqueue(self, item: Append | Job, size: int) -> _Group:
+        if self._reason is not None:
+            item.error = StoreClosed(self._reason)
+            return _DECIDED
+        groups = self._groups
+        if not groups or groups[-1].size >= GROUP_BYTES or len(groups[-1].items) >= GROUP_WRITES:
+            groups.append(_Group())
+            self._wake.set()
+        group = groups[-1]
+        group.items.append(item)
+        group.size += size
+        self.backlog += 1
+        return group
+
+    async def _job(self, work: Callable[..., T], size: int, *arguments: Any) -> T:
+        job = Job(work, arguments)
+        group = self._enqueue(job, size)
+        if not group.decided:
+            await group.wake.wait()
+        if job.error is not None:
+            raise job.error
+        result: T = job.result
+        return result
+
+    async def _write(self, writer: Writer) -> None:
+        """Commit group after group; the first error ends it, and with it all writing."""
+        connection = self._connection
+        assert connection is not None  # noqa: S101
+        while True:
+            if not self._groups:
+                if self._closing is not None:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            group = self._groups.popleft()
+            try:
+                grown = await self._hop(connection, writer.commit, group.items)
+            except BaseException as error:
+                self._groups.appendleft(group)
+                self._give_up(error)
+                if not isinstance(error, Exception):
+                    raise
+                return
+            self._decide(group)
+            if self._watched:
+                self._tell(grown)
+
+    def _decide(self, group: _Group) -> None:
+        self.backlog -= len(group.items)
+        group.decided = True
+        group.wake.set()
+
+    def _give_up(self, error: BaseException) -> None:
+        """Close for writing: what the failed commit left on the disk only a fresh open can tell."""
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        self._reason = f"{self._path}: a commit failed ({name}: {error}); open the store anew to see what was written"
+        log.error(
+            "store_closed_for_writing", path=str(self._path), error=name, errno=getattr(error, "sqlite_errorcode", None)
+        )
+        self._reject()
+
+    def _reject(self) -> None:
+        for group in self._groups:
+            for item in group.items:
+                item.error = StoreClosed(self._reason)
+            self._decide(group)
+        self._groups.clear()
+        for watched in self._watched.values():
+            watched.wake.set()
+
+    def told(self, append: Append) -> None:
+        """Somebody heard that an append was refused: what is submitted from here on is decided afresh."""
+        if self._writer is not None:
+            self._writer.refusals.heard(append.stream, append.number, self._submitted)
+
+    async def post(self, stream: str, body: bytes) -> int:
+        """Leave a message."""
+        number = await self._job(Writer.post, len(body), stream, body)
+        assert number is not None  # noqa: S101
+        return number
+
+    async def claim(self, owner: str, *, until: int, limit: int, now: int) -> list[Lease]:
+        """Take streams that are due."""
+        return await self._job(Writer.claim, 0, owner, until, limit, now)
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back."""
+        await self._job(Writer.release, 0, leases)
+
+    async def put(self, entries: Sequence[Entry], texts: Sequence[bytes] = ()) -> None:
+        """Write entries and texts."""
+        named = [(hashlib.sha256(text).hexdigest(), text) for text in texts]
+        await self._job(Writer.put, sum(map(len, texts)), entries, named)
+
+    async def forget(self, stream: str) -> None:
+        """Remove an ended stream."""
+        if not await self._job(Writer.forget, 0, stream):
+            raise ValueError(f"{stream} has not ended: only what has ended can be forgotten")
+
+    # Reading
+
+    async def read(self, stream: str, after: int = 0, *, reverse: bool = False) -> AsyncIterator[list[Record]]:
+        """Records past version `after`."""
+        reading = Reading(stream, after, reverse=reverse)
+        while some := await self._read(reading.more):
+            yield some
+
+    async def peek(self, stream: str) -> list[Message]:
+        """The messages waiting for a stream."""
+        return await self._read(sqlite_rows.peek, stream)
+
+    async def entries(
+        self,
+        kind: str,
+        *,
+        parent: str | None = None,
+        status: str | None = None,
+        newest_first: bool = True,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Entries of a kind."""
+        return await self._read(sqlite_rows.entries, kind, parent, status, newest_first, after, limit)
+
+    async def entry(self, kind: str, key: str) -> Entry | None:
+        """One entry."""
+        return await self._read(sqlite_rows.entry, kind, key)
+
+    async def text(self, digest: str) -> bytes | None:
+        """A text kept by content."""
+        return await self._read(sqlite_rows.text, digest)
+
+    async def watch(self, stream: str) -> AsyncIterator[int]:
+        """The stream's version, each time it has grown: told by the writer, or polled where another process writes."""
+        if self._writer is None:
+            async for version in self._poll_for(stream):
+                yield version
+            return
+        watched = self._watched.setdefault(stream, _Watched())
+        watched.watchers += 1
+        try:
+            seen = -1
+            watched.version = max(watched.version, await self._read(sqlite_rows.version, stream))
+            while True:
+                if watched.version > seen:
+                    seen = watched.version
+                    yield seen
+                elif self._reason is not None:
+                    return
+                else:
+                    watched.wake.clear()
+                    await watched.wake.wait()
+        finally:
+            watched.watchers -= 1
+            if not watched.watchers:
+                self._watched.pop(stream, None)
+
+    async def _poll_for(self, stream: str) -> AsyncIterator[int]:
+        seen = -1
+        while self._readers:
+            version = await self._read(sqlite_rows.version, stream)
+            if version > seen:
+                seen = version
+                yield version
+            await anyio.sleep(self._poll)
+
+    def _tell(self, grown: dict[str, int]) -> None:
+        for stream in self._watched.keys() & grown.keys():
+            watched = self._watched[stream]
+            watched.version = grown[stream]
+            watched.wake.set()
+
+    async def health(self) -> Health:
+        """How the store is."""
+        details: dict[str, Any] = {
+            "path": str(self._path),
+            "durability": self._durability,
+            "sqlite": sqlite3.sqlite_version,
+            "backlog": self.backlog,
+            **sqlite_file.sizes(self._path),
+        }
+        if details["wal_bytes"] > WAL_ALARM:
+            details["warning"] = "the write-ahead log is large: some process reads without end"
+        return Health(self._reason is None, self._reason, details)
+
+    async def backup(self, path: str) -> None:
+        """An online copy; writing goes on meanwhile."""
+        source = await sqlite_file.connect(self._path, read_only=True)
+        try:
+            await self._hop(source, sqlite_file.copy, source._conn, Path(path))  # noqa: SLF001
+        finally:
+            with anyio.CancelScope(shield=True):
+                await source.close()
+
+    async def close(self) -> None:
+        """Commit what was submitted, then let go of the file; a cancelled caller does not stop it."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._finish())
+        with anyio.CancelScope(shield=True):
+            await asyncio.shield(self._closing)
+
+    async def _finish(self) -> None:
+        self._reason = self._reason or "the store was closed"
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        self._reject()
+        readers, self._readers = self._readers, []
+        for connection in readers:
+            await connection.close()
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):  # a failing disk was reported already
+                await self._connection.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+_DECIDED = _Group()
+_DECIDED.decided = True
+
+
+async def open_sqlite(path: Path, durability: Durability = "full", *, location: str = "") -> SqliteStore:
+    """The one store of this file that writes, made anew if there is none."""
+    path = sqlite_file.true_path(path)
+    return await _opened(path, SqliteStore(path, location or str(path), durability, 0), durability)
+
+
+async def open_sqlite_reader(path: Path, *, location: str = "", poll: float = 0.25) -> SqliteStore:
+    """A store that only reads, also while another process writes; `poll` is how often it looks for news (seconds)."""
+    path = sqlite_file.true_path(path, there=True)
+    return await _opened(path, SqliteStore(path, location or str(path), "read-only", poll), None)
+
+
+async def _opened(path: Path, store: SqliteStore, durability: Durability | None) -> SqliteStore:
+    try:
+        with sqlite_file.explained(path):
+            await store._open(durability)  # noqa: SLF001
+    except BaseException:
+        await store.close()
+        raise
+    return store

@@ -1,0 +1,166 @@
+"""The SQLite file itself: who may open it, how it is opened, and what is refused.
+
+One process a file: a `flock` on a side file, which the kernel frees whatever becomes of the holder. One connection
+writes and checkpoints; the others are read-only and do neither, which also shuts out a race in the WAL of SQLite before
+3.51.3 that needs two of the former.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiosqlite
+
+from stepfold_store.contract import Durability, StoreError
+from stepfold_store.sqlite_rows import SQL
+
+FORMAT = 1
+APPLICATION = 0x53544650  # "STFP", as `file` and the header of the database show it
+
+_SYNCHRONOUS: dict[Durability, str] = {"full": "FULL", "os": "NORMAL"}
+_REMEDY = "restore it from a backup, or save what can be read with `sqlite3 FILE .recover`"
+
+
+def true_path(path: Path, *, there: bool = False) -> Path:
+    """The path without links: one file has one lock, whatever way it was reached. StoreError if it must be there."""
+    if there and not path.exists():
+        raise StoreError(f"there is no store at {path}")
+    return path.resolve()
+
+
+def lock(path: Path) -> int:
+    """Take the file for this process, or say who holds it; the descriptor keeps the lock until it is closed."""
+    side = path.with_name(path.name + ".lock")
+    descriptor = os.open(side, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(descriptor, 4096, 0)
+        os.close(descriptor)
+        if not isinstance(error, BlockingIOError):
+            raise StoreError(
+                f"{side} cannot be locked ({error}): a store wants a local disk with file locks"
+            ) from error
+        raise StoreError(_held(path, holder)) from None
+    os.ftruncate(descriptor, 0)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "started": started}).encode() + b"\n", 0)
+    return descriptor
+
+
+def _held(path: Path, holder: bytes) -> str:
+    who = "another process"
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        told = json.loads(holder)
+        who = f"process {told['pid']}, started {told['started']}"
+    return (
+        f"{path} is held by {who}. One engine runs a store: ask that one (through its HTTP API, or from within the "
+        "program that runs it), stop it, or open the store read-only to look at it"
+    )
+
+
+def prepare(path: Path) -> None:
+    """Make the folder and the empty file, for their owner alone, if they are not there."""
+    try:
+        for folder in reversed([folder for folder in path.parents if not folder.exists()]):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(f"{path} cannot be opened for writing: {error.strerror}") from error
+
+
+def connect(path: Path, *, read_only: bool) -> aiosqlite.Connection:
+    """A connection not yet opened; its thread does not keep the interpreter alive if nobody closes it."""
+    uri = f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}"
+    connection = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=5, cached_statements=64)
+    connection._thread.daemon = True  # noqa: SLF001  (pinned by a test: a forgotten close must not hang the exit)
+    return connection
+
+
+def set_up(db: sqlite3.Connection, path: Path, durability: Durability) -> None:
+    """Make a fresh connection the writing one, and the file a store if it is new."""
+    with explained(path):
+        db.execute("PRAGMA synchronous = FULL")  # from the first statement: a new file's own birth is synced too
+        check(db, path)
+        db.execute("PRAGMA journal_mode = WAL")
+        if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            raise StoreError(f"{path} cannot use a write-ahead log: a store wants a local disk")
+        if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            _create(db, path)
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(SQL["free_all"])
+        db.execute("COMMIT")
+        db.execute("PRAGMA wal_autocheckpoint = 1000")
+        db.execute("PRAGMA journal_size_limit = 67108864")
+        db.execute("PRAGMA cache_size = -16384")
+        db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
+
+
+def check(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is no store, or a store of a later release."""
+    with explained(path):
+        try:
+            db.execute("SELECT value FROM json_each('[1]')").fetchone()
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} was built without JSON; a store needs it") from error
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if tables and application != APPLICATION:
+            raise StoreError(f"{path} is a SQLite database, but no store of stepfold: name another file")
+        if version > FORMAT:
+            raise StoreError(
+                f"{path} has format {version}, this release reads up to {FORMAT}: use the newer release that wrote it"
+            )
+
+
+def _create(db: sqlite3.Connection, path: Path) -> None:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    db.executescript("BEGIN IMMEDIATE;\n" + SQL["schema"])
+    db.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", [("format", FORMAT), ("created", now)])
+    db.execute(f"PRAGMA application_id = {APPLICATION}")
+    db.execute(f"PRAGMA user_version = {FORMAT}")
+    db.execute("COMMIT")
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # else the file's name may be lost though its content was synced
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Say what SQLite's refusal means for a person, and what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} cannot be opened as a store ({error}): {_REMEDY}") from error
+
+
+def copy(db: sqlite3.Connection, path: Path) -> None:
+    """Copy the whole database into a new file, which bears its name only once it is whole."""
+    path = path.absolute()
+    if path.exists():
+        raise StoreError(f"{path} is there already: a backup never writes over a file")
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    prepare(part)
+    target = sqlite3.connect(part)
+    try:
+        db.backup(target)
+    finally:
+        target.close()
+    part.rename(path)
+
+
+def sizes(path: Path) -> dict[str, int]:
+    """Bytes of the database and of its write-ahead log."""
+    found = {"file_bytes": path, "wal_bytes": path.with_name(path.name + "-wal")}
+    return {name: file.stat().st_size if file.exists() else 0 for name, file in found.items()}

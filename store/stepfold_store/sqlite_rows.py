@@ -1,0 +1,394 @@
+"""What runs on a SQLite connection's own thread: rows written and read, one function a hop.
+
+Nothing here awaits. `Writer` decides each append of a group against the heads it remembers, and writes the group in one
+transaction; the reading functions take a read-only connection. The statements are in `sqlite.sql`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import sqlite3
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from importlib.resources import files
+from typing import Any
+
+from stepfold_store.contract import (
+    Conflict,
+    Entry,
+    Lease,
+    LeaseLost,
+    Message,
+    Page,
+    Record,
+    StoreError,
+    page_of,
+    place_of,
+)
+from stepfold_store.refusals import Refusals
+
+SOME_ROWS = 256
+"""Rows handed out at a time by a reading, unless their bytes come first."""
+SOME_BYTES = 1 << 20
+"""Bytes after which a reading hands out what it has."""
+MOST_HEADS = 1 << 16
+"""Heads remembered; past that they are all dropped and looked up again."""
+
+_PARTS = re.split(
+    r"^-- name: (\w+)\n", files(__package__).joinpath("sqlite.sql").read_text("utf-8"), flags=re.MULTILINE
+)
+SQL = {name: text.strip() for name, text in zip(_PARTS[1::2], _PARTS[2::2], strict=True)}
+"""Each statement by its name."""
+
+_columns = struct.Struct(">5q").pack
+_newest = (1 << 63) - 1, "\U0010ffff"
+_oldest = -1 << 63, ""
+
+
+def seed(stream: str) -> bytes:
+    """What the first row's checksum is chained to: the stream's name."""
+    return hashlib.blake2b(stream.encode(), digest_size=16).digest()
+
+
+def chained(before: bytes, record: Record) -> bytes:
+    """A row's checksum: over the row before and all that the record says."""
+    numbers = _columns(record.first, record.last, record.first_id, record.last_id, record.at)
+    return hashlib.blake2b(before + numbers + record.body, digest_size=16).digest()
+
+
+class Append:
+    """One queued append, and its fate."""
+
+    __slots__ = ("consumed", "entries", "error", "expected", "fence", "number", "reached", "records", "stream")
+
+    def __init__(
+        self,
+        stream: str,
+        expected: int,
+        records: Sequence[Record],
+        reached: int,
+        fence: int,
+        entries: Sequence[Entry],
+        consumed: Sequence[int],
+        number: int,
+    ) -> None:
+        self.stream, self.expected, self.records, self.reached = stream, expected, records, reached
+        self.fence, self.entries, self.consumed, self.number = fence, entries, consumed, number
+        self.error: Exception | None = None
+
+
+class Job:
+    """One queued write that is no append: a function of the writer, and what came of it."""
+
+    __slots__ = ("arguments", "error", "result", "work")
+
+    def __init__(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.work, self.arguments = work, arguments
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class _Head:
+    """Where a stream ends: its number (None until it has a row), last version, last checksum, fence."""
+
+    __slots__ = ("checksum", "fence", "key", "last")
+
+    def __init__(self, key: int | None, last: int, checksum: bytes, fence: int) -> None:
+        self.key, self.last, self.checksum, self.fence = key, last, checksum, fence
+
+
+class Writer:
+    """The only one who writes: the connection's thread calls it, nobody else.
+
+    After an exception out of `commit` its memory of the heads may be ahead of the file, and the file may or may not
+    hold the group: it must not be called again.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+        self.refusals = Refusals()
+        self.grown: dict[str, int] = {}
+        self._heads: dict[str, _Head] = {}
+        self._last_key: int = db.execute(SQL["last_key"]).fetchone()[0]
+        self._streams: list[tuple[Any, ...]] = []
+        self._rows: list[tuple[Any, ...]] = []
+        self._entries: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self._consumed: list[tuple[int, str]] = []
+
+    def commit(self, group: Sequence[Append | Job]) -> dict[str, int]:
+        """Decide and write a group in one transaction; returns the streams that grew, with their versions."""
+        if len(self._heads) > MOST_HEADS:
+            self._heads.clear()
+        self.grown = {}
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            for item in group:
+                if isinstance(item, Append):
+                    self._append(item)
+                else:
+                    self._flush()
+                    item.result = item.work(self, *item.arguments)
+            self._flush()
+            self.db.execute("COMMIT")
+        except BaseException:
+            # Lets go of the lock; it cannot undo a commit that reached the disk before its error.
+            with contextlib.suppress(sqlite3.Error):
+                self.db.execute("ROLLBACK")
+            raise
+        return self.grown
+
+    def _head(self, stream: str) -> _Head:
+        head = self._heads.get(stream)
+        if head is None:
+            row = self.db.execute(SQL["head"], (stream,)).fetchone() or (None, None, None, 0)
+            head = self._heads[stream] = _Head(row[0], row[1] or 0, row[2] or seed(stream), row[3])
+        return head
+
+    def _append(self, append: Append) -> None:
+        stream = append.stream
+        head = self._head(stream)
+        append.error = self._refusal(append, head)
+        if append.error is not None:
+            self.refusals.add(stream, append.reached, append.number)
+            return
+        if append.records:
+            if head.key is None:
+                head.key = self._last_key = self._last_key + 1
+                self._streams.append((head.key, stream))
+            checksum, rows = head.checksum, self._rows
+            for record in append.records:
+                checksum = chained(checksum, record)
+                rows.append(
+                    (
+                        head.key,
+                        record.first,
+                        record.last,
+                        record.first_id,
+                        record.last_id,
+                        record.at,
+                        record.body,
+                        checksum,
+                    )
+                )
+            head.checksum = checksum
+            head.last = self.grown[stream] = append.reached
+            if self.refusals:
+                self.refusals.passed(stream, append.reached)
+        for entry in append.entries:
+            self._entries[entry.kind, entry.key] = _entry_row(entry, head.key)
+        for number in append.consumed:
+            self._consumed.append((number, stream))
+
+    def _refusal(self, append: Append, head: _Head) -> Exception | None:
+        if append.fence and append.fence != head.fence:
+            return LeaseLost(f"{append.stream}: fence {append.fence} is old, {head.fence} holds it")
+        if append.expected != head.last:
+            return Conflict(f"{append.stream}: version {append.expected} was expected, {head.last} is the last")
+        if self.refusals and self.refusals.doom(append.stream, append.expected, append.number):
+            return Conflict(f"{append.stream}: what this was decided on was refused")
+        return None
+
+    def _flush(self) -> None:
+        for name, rows in (
+            ("add_stream", self._streams),
+            ("add_row", self._rows),
+            ("add_entry", list(self._entries.values())),
+            ("consume", self._consumed),
+        ):
+            if rows:
+                self.db.executemany(SQL[name], rows)
+        self._streams.clear()
+        self._rows.clear()
+        self._entries.clear()
+        self._consumed.clear()
+
+    def post(self, stream: str, body: bytes) -> int | None:
+        """Leave a message."""
+        return self.db.execute(SQL["post"], (stream, body)).lastrowid
+
+    def put(self, entries: Sequence[Entry], texts: Sequence[tuple[str, bytes]]) -> None:
+        """Write entries that belong to no stream, and texts with their digests."""
+        self.db.executemany(SQL["add_entry"], [_entry_row(entry, None) for entry in entries])
+        self.db.executemany(SQL["add_text"], texts)
+
+    def claim(self, owner: str, until: int, limit: int, now: int) -> list[Lease]:
+        """Take streams that are due, each under a new fence."""
+        taken = []
+        for key, stream in self.db.execute(SQL["claimable"], {"now": now, "limit": limit}).fetchall():
+            (fence,) = self.db.execute(SQL["next_fence"]).fetchone()
+            self.db.execute(SQL["take"], (key, owner, fence, until))
+            self._head(stream).fence = fence
+            taken.append(Lease(stream, owner, fence, until))
+        return taken
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back."""
+        self.db.executemany(SQL["release"], [(lease.stream, lease.fence) for lease in leases])
+
+    def forget(self, stream: str) -> bool:
+        """Remove a stream; False if it has not ended."""
+        if self.db.execute(SQL["still_open"], (stream,)).fetchone():
+            return False
+        for statement in SQL["forget"].split(";\n"):
+            self.db.execute(statement, {"stream": stream})
+        self._heads.pop(stream, None)
+        self.refusals.forget(stream)
+        return True
+
+
+def _entry_row(entry: Entry, stream: int | None) -> tuple[Any, ...]:
+    return (
+        entry.kind,
+        entry.key,
+        entry.parent,
+        entry.status,
+        entry.started,
+        entry.ended,
+        entry.due,
+        entry.data,
+        stream,
+    )
+
+
+class Reading:
+    """A walk along a stream, some records a hop; each row is checked against the one before it.
+
+    It remembers a place and a checksum between hops instead of an open cursor: a reader that rests must not keep the
+    WAL from being folded back into the file.
+    """
+
+    def __init__(self, stream: str, after: int, *, reverse: bool) -> None:
+        self.stream, self.after, self.reverse = stream, after, reverse
+        self._place: int | None = None
+        self._before: bytes | None = None
+        self._next = self._size = 0
+
+    def more(self, db: sqlite3.Connection) -> list[Record]:
+        """The next records; none at the end."""
+        self._next, self._size = self._place or self.after + 1, 0
+        try:
+            return self._more_back(db) if self.reverse else self._more(db)
+        except sqlite3.DatabaseError as error:
+            raise self._damage(self._next, str(error)) from error
+
+    def _more(self, db: sqlite3.Connection) -> list[Record]:
+        if self._place is None:
+            question = {"stream": self.stream, "after": self.after}
+            self._place = (db.execute(SQL["start_of_reading"], question).fetchone() or (1,))[0]
+            self._before = seed(self.stream) if self._place == 1 else None
+        found: list[Record] = []
+        for record, checksum in self._rows(db, "read", self._place):
+            if self._before is not None:
+                self._check(record, self._place, self._before, checksum)
+            self._place, self._before = record.last + 1, checksum
+            self._next = self._place
+            if record.last > self.after:
+                found.append(record)
+                if self._are_some(found):
+                    break
+        return found
+
+    def _more_back(self, db: sqlite3.Connection) -> list[Record]:
+        found: list[Record] = []
+        later: tuple[Record, bytes] | None = None
+        for record, checksum in self._rows(db, "read_back", _newest[0] if self._place is None else self._place):
+            if later is not None:
+                self._check(later[0], record.last + 1, checksum, later[1])
+                found.append(later[0])
+                later = None
+                if self._are_some(found):
+                    break
+            elif self._place is not None and record.last != self._place:
+                raise self._damage(self._place, "it is missing")
+            if record.last <= self.after:
+                break
+            later = record, checksum
+            self._next = record.first - 1
+        if later is not None:
+            self._check(later[0], 1, seed(self.stream), later[1])
+            found.append(later[0])
+        if found:
+            self._place = found[-1].first - 1
+        return found
+
+    def _rows(self, db: sqlite3.Connection, name: str, place: int) -> Iterator[tuple[Record, bytes]]:
+        cursor = db.execute(SQL[name], {"stream": self.stream, "place": place})
+        try:
+            for first, last, first_id, last_id, at, body, checksum in cursor:
+                yield Record(first, last, at, body, first_id, last_id), checksum
+        finally:
+            cursor.close()
+
+    def _check(self, record: Record, first: int, before: bytes, checksum: bytes) -> None:
+        if record.first != first:
+            raise self._damage(first, "it is missing")
+        if chained(before, record) != checksum:
+            raise self._damage(record.first, "its checksum does not fit")
+
+    def _are_some(self, found: list[Record]) -> bool:
+        self._size += len(found[-1].body)
+        return len(found) >= SOME_ROWS or self._size >= SOME_BYTES
+
+    def _damage(self, event: int, what: str) -> StoreError:
+        return StoreError(
+            f"{self.stream} is damaged at event {event}: {what}. Other streams are not touched by this; "
+            "restore this one from a backup, or forget it"
+        )
+
+
+def version(db: sqlite3.Connection, stream: str) -> int:
+    """A stream's committed version, 0 if there is none."""
+    return int((db.execute(SQL["version"], (stream,)).fetchone() or (0,))[0])
+
+
+def peek(db: sqlite3.Connection, stream: str) -> list[Message]:
+    """The messages waiting for a stream."""
+    return [Message(*row) for row in db.execute(SQL["peek"], (stream,))]
+
+
+def entry(db: sqlite3.Connection, kind: str, key: str) -> Entry | None:
+    """One entry."""
+    row = db.execute(SQL["entry"], (kind, key)).fetchone()
+    return Entry(*row) if row else None
+
+
+def entries(
+    db: sqlite3.Connection,
+    kind: str,
+    parent: str | None,
+    status: str | None,
+    newest_first: bool,
+    after: str | None,
+    limit: int,
+) -> Page:
+    """A page of entries."""
+    statement = SQL["entries"]
+    if parent is None:
+        statement = statement.replace("AND parent = :parent", "")
+    if status is None:
+        statement = statement.replace("AND status = :status", "")
+    if not newest_first:
+        statement = statement.replace("<", ">").replace("DESC", "ASC")
+    started, key = place_of(after) if after is not None else _newest if newest_first else _oldest
+    question = {
+        "kind": kind,
+        "parent": parent,
+        "status": status,
+        "started": started,
+        "key": key,
+        "limit": limit + 1,
+    }
+    return page_of([Entry(*row) for row in db.execute(statement, question)], limit)
+
+
+def text(db: sqlite3.Connection, digest: str) -> bytes | None:
+    """A text by its digest, checked against it."""
+    row = db.execute(SQL["text"], (digest,)).fetchone()
+    if row is None:
+        return None
+    body = bytes(row[0])
+    if hashlib.sha256(body).hexdigest() != digest:
+        raise StoreError(f"the text {digest} is damaged; restore it from a backup")
+    return body
