@@ -82,6 +82,11 @@ class Scope:
         return self._plain
 
     @property
+    def parsed(self) -> bool:
+        """Whether `plain` was built already, so that picking from it is cheaper than slicing the text."""
+        return self._plain is not _UNREAD
+
+    @property
     def context(self) -> dict[str, Json]:
         """The Context object as a tree, built once."""
         if self._context is None:
