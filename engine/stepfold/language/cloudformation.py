@@ -130,7 +130,7 @@ class Stack:
     def attribute(self, logical_id: str, attribute: str) -> Tree:
         """What `Fn::GetAtt` of a resource comes to."""
         if attribute.startswith("Outputs."):  # of a nested template, which is not read
-            return self._foreign(f"{logical_id}-{attribute.removeprefix('Outputs.')}", f"{logical_id}.{attribute}")
+            return self.foreign(f"{logical_id}-{attribute.removeprefix('Outputs.')}", f"{logical_id}.{attribute}")
         kind = self.type_of(logical_id)
         if not kind:
             implied = self._implied(logical_id, attribute)
@@ -252,7 +252,7 @@ class Stack:
         self.warn(f"{name} is neither a parameter nor a resource of the template; its name stands in its place")
         return name
 
-    def _foreign(self, name: str, where: str) -> str:
+    def foreign(self, name: str, where: str) -> str:
         """What another stack gives, which nobody here can look up."""
         self.warn(f"{where} comes from another stack; a readable ARN stands in its place")
         return self._arn(FUNCTION, re.sub(r"[^A-Za-z0-9-_]+", "-", name))
@@ -366,7 +366,21 @@ def _find_in_map(stack: Stack, argument: Tree) -> Tree:
 
 def _import_value(stack: Stack, argument: Tree) -> str:
     name = stack.text(argument)
-    return stack._foreign(name, f"Fn::ImportValue {name}")  # noqa: SLF001 -- one thought in one file
+    return stack.foreign(name, f"Fn::ImportValue {name}")
+
+
+def _length(stack: Stack, argument: Tree) -> int:
+    found = stack.resolve(argument)
+    if isinstance(found, list):
+        return len(found)
+    raise Misfit
+
+
+def _to_json(stack: Stack, argument: Tree) -> str:
+    found = stack.resolve(argument)
+    if isinstance(found, list | dict):
+        return json.dumps(found, ensure_ascii=False)
+    raise Misfit
 
 
 def _ref(stack: Stack, argument: Tree) -> Tree:
@@ -385,11 +399,11 @@ INTRINSICS: Mapping[str, Intrinsic] = {
     "Fn::If": _if,
     "Fn::ImportValue": _import_value,
     "Fn::Join": _join,
-    "Fn::Length": lambda stack, value: len(stack.resolve(value)),
+    "Fn::Length": _length,
     "Fn::Select": _select,
     "Fn::Split": _split,
     "Fn::Sub": _sub,
-    "Fn::ToJsonString": lambda stack, value: json.dumps(stack.resolve(value), ensure_ascii=False),
+    "Fn::ToJsonString": _to_json,
 }
 
 

@@ -193,11 +193,21 @@ def _plain(tree: Tree, source: object) -> Tree:
             return {_key(key): copy(child, depth + 1) for key, child in value.items()}
         if isinstance(value, list | tuple | set):
             return [copy(child, depth + 1) for child in value]
+        if isinstance(value, str) and not _encodable(value):
+            raise ProjectError(f"{source}: {value[:40]!a} holds half of a surrogate pair, which is no character")
         if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
             return value
         return str(value)
 
     return copy(tree, 0)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.isascii() or text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _key(key: object) -> str:

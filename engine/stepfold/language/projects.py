@@ -271,7 +271,7 @@ def _intrinsic(value: Mapping[str, Tree]) -> bool:
 
 def _local(where: Tree, place: str, resource: Mapping[str, Tree], folder: Path) -> str:
     """The local path that a property means: its text, or the asset that the CDK left beside the template."""
-    if isinstance(where, str) and not where.startswith(("s3://", "https://", "http://")):
+    if isinstance(where, str) and "\0" not in where and not where.startswith(("s3://", "https://", "http://")):
         return where.removeprefix("file://")
     match resource.get("Metadata"):
         case {"aws:asset:path": str(asset), "aws:asset:property": str(field)} if field == place:
