@@ -1,0 +1,17 @@
+"""`Save My Data`: the last step; what it hands on is the output of the execution.
+
+A real one would write to a table here, under `event["dataId"]`.
+"""
+
+
+def handler(event, context):
+    event["saved"] = len(event["processed"])
+    del event["dataToProcess"]
+    del event["hasMoreRecords"]
+
+    print(f'saved {event["saved"]} records of "{event["dataId"]}"')
+    return event
+
+
+# ruff: noqa: ANN001, ANN201, ARG001, D103, INP001, T201 -- a handler as people write it for Lambda
+# mypy: disable-error-code="no-untyped-def"
