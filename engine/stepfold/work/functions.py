@@ -184,11 +184,10 @@ class Function:
 def admitted(result: Json, context: Context) -> Value:
     """The result as a Value, or the failure that AWS's Python runtime reports for what is not JSON."""
     try:
-        return admit_tree(_json(result))
+        value = admit_tree(result)  # first, for it also says where a result holds itself
+        return admit_tree(_without_decimals(result)) if _has_decimals(result) else value
     except NotAdmitted as error:
         reason = str(error)
-    except RecursionError:
-        reason = "Circular reference detected"
     raise TaskError(lambdas.MARSHAL, lambdas.cause(
         errorMessage=f"Unable to marshal response: {reason}",
         errorType=lambdas.MARSHAL, requestId=context.aws_request_id, stackTrace=[],
@@ -232,11 +231,11 @@ _NOT_SHOWN = (__file__, os.path.dirname(anyio.__file__))  # noqa: PTH120 - compa
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
-def _json(result: Json) -> Json:
-    """The result itself if it is made of JSON's types alone; with numbers in place of Decimals, which AWS takes too.
+def _has_decimals(result: Json) -> bool:
+    """Whether the result holds Decimals, for which AWS writes numbers. Raises NotAdmitted for what is not JSON's.
 
-    The encoder would take more (bytes, sets, dates), which AWS's runtime refuses: a function that works here must
-    not fail there.
+    The encoder takes more than AWS's runtime does (bytes, sets, dates): a function that works here must not fail
+    there.
     """
     waiting = [result]
     decimals = False
@@ -244,7 +243,7 @@ def _json(result: Json) -> Json:
         kind = type(value)
         if kind in _SCALARS:
             continue
-        if kind is dict or isinstance(value, dict):
+        if isinstance(value, dict):
             waiting.extend(value.values())
         elif isinstance(value, list | tuple):
             waiting.extend(value)
@@ -252,7 +251,7 @@ def _json(result: Json) -> Json:
             decimals = True
         elif not isinstance(value, str | int | float):
             raise NotAdmitted(f"Object of type {kind.__name__} is not JSON serializable")
-    return _without_decimals(result) if decimals else result
+    return decimals
 
 
 def _without_decimals(value: Json) -> Json:

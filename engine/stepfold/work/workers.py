@@ -179,8 +179,8 @@ class Workers:
     def find(self, resource: str, arguments: Value) -> Registration | None:
         """Who does it: an exact ARN comes first, then a function's exact name, then patterns, the longest first.
 
-        The exact name comes before the patterns so that a pattern for all services (`arn:aws:states:::*`) leaves
-        `lambda:invoke` of a registered function alone.
+        Whatever takes the function comes before what takes the Resource by a pattern, so that a pattern for all
+        services (`arn:aws:states:::*`) leaves `lambda:invoke` of a registered function alone.
         """
         return self._route(resource, arguments)[0]
 
@@ -216,9 +216,11 @@ class Workers:
         asked = lambdas.invocation(resource, arguments, self.home)
         if asked and (found := self._exact.get(asked.name) or self._exact.get(asked.arn)):
             return found, asked
+        if asked:
+            for pattern, entry in self._patterns:
+                if pattern.fullmatch(asked.name) or pattern.fullmatch(asked.arn):
+                    return entry, asked
         for pattern, entry in self._patterns:
-            if asked and (pattern.fullmatch(asked.name) or pattern.fullmatch(asked.arn)):
-                return entry, asked
             if pattern.fullmatch(resource):
                 return entry, None
         return None, asked

@@ -1,0 +1,271 @@
+"""Registration, routing, turns, and what becomes of a worker's mistakes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import pytest
+
+from stepfold.query.values import NULL, Value, text
+from stepfold.work.functions import Function
+from stepfold.work.workers import NoWorker, TaskError, Workers
+
+pytestmark = pytest.mark.anyio
+
+INVOKE = "arn:aws:states:::lambda:invoke"
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
+
+
+def answering(value):
+    async def worker(call):
+        return text(value)
+
+    return worker
+
+
+async def test_exact_arn_then_function_name_then_longest_pattern():
+    workers = Workers()
+    everything = workers.register("*", answering("*"))
+    services = workers.register("arn:aws:states:::*", answering("services"))
+    queues = workers.register("arn:aws:states:::sqs:*", answering("queues"))
+    pays = workers.register("pay-*", answering("pays"))
+    pay = workers.register("pay-now", answering("pay"))
+    exact = workers.register(ARN + "pay-now:7", answering("exact"))
+    empty = text({})
+
+    assert workers.find(ARN + "pay-now:7", empty) is exact
+    assert workers.find(ARN + "pay-now", empty) is pay
+    assert workers.find(ARN + "pay-now:8", empty) is pay
+    assert workers.find(ARN + "pay-later", empty) is pays
+    assert workers.find("arn:aws:states:::sqs:sendMessage", empty) is queues
+    assert workers.find("arn:aws:states:::sns:publish", empty) is services
+    assert workers.find(INVOKE, text({"FunctionName": "pay-now"})) is pay
+    assert workers.find(INVOKE, text({"FunctionName": "pay-later"})) is pays
+    assert workers.find(INVOKE, text({"FunctionName": "other"})) is everything
+    assert workers.find(INVOKE, empty) is services
+    assert workers.find(ARN + "other", empty) is everything
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "f", "f:3", "f:live", "123456789012:function:f", "123456789012:function:f:3", "function:f", ARN + "f",
+        ARN + "f:3",
+    ],
+)
+async def test_the_function_of_lambda_invoke_may_be_named_in_every_way(name):
+    workers = Workers()
+    entry = workers.register("f", answering(1))
+    assert workers.find(INVOKE, text({"FunctionName": name})) is entry
+    assert workers.find(INVOKE + ".waitForTaskToken", text({"FunctionName": name})) is entry
+
+
+async def test_a_pattern_over_function_arns_also_takes_what_lambda_invoke_names(call, plain):
+    workers = Workers()
+    workers.register(ARN + "*", Function(lambda event: event))
+    answer = plain(await workers.perform(call(INVOKE, {"FunctionName": "f", "Payload": {"a": 1}})))
+    assert answer["Payload"] == {"a": 1}
+
+
+async def test_a_later_registration_takes_the_place_of_the_earlier(call):
+    workers = Workers()
+    for value in (1, 2):
+        workers.register("f", answering(value))
+        workers.register("g*", answering(value))
+    assert await workers.perform(call("f")) == text(2)
+    assert await workers.perform(call("gg")) == text(2)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"FunctionName": 3}, [], "x"])
+async def test_lambda_invoke_that_names_no_function_has_no_worker(call, arguments):
+    workers = Workers()
+    workers.register("f", answering(1))
+    with pytest.raises(NoWorker):
+        await workers.perform(call(INVOKE, arguments))
+
+
+async def test_what_is_not_registered_is_named(call):
+    workers = Workers()
+    with pytest.raises(NoWorker, match="'f'") as caught:
+        await workers.perform(call(INVOKE, {"FunctionName": "f"}))
+    assert (caught.value.resource, caught.value.function) == (INVOKE, "f")
+    with pytest.raises(NoWorker, match="no-arn") as caught:
+        await workers.perform(call("arn:no-arn"))
+    assert caught.value.function is None
+
+
+async def test_a_direct_call_gets_the_arguments_and_gives_the_plain_result(call):
+    workers = Workers()
+    workers.register("double", Function(lambda event: {"n": event["n"] * 2}))
+    assert await workers.perform(call("double", {"n": 3})) == text({"n": 6})
+
+
+async def test_lambda_invoke_hands_over_the_payload_and_wraps_the_result(call, plain):
+    seen = []
+
+    async def double(event, context):
+        seen.append((context.function_name, context.invoked_function_arn, context.aws_request_id))
+        return {"n": event["n"] * 2}
+
+    workers = Workers()
+    workers.register("double", Function(double))
+    answer = plain(await workers.perform(call(INVOKE, {"FunctionName": "double:4", "Payload": {"n": 3}})))
+    request = seen[0][2]
+    assert seen == [("double", ARN + "double:4", request)]
+    assert list(answer) == ["ExecutedVersion", "Payload", "SdkHttpMetadata", "SdkResponseMetadata", "StatusCode"]
+    assert answer["ExecutedVersion"] == "4"
+    assert answer["Payload"] == {"n": 6}
+    assert answer["StatusCode"] == 200
+    assert answer["SdkResponseMetadata"] == {"RequestId": request}
+    http = answer["SdkHttpMetadata"]
+    assert list(http) == ["AllHttpHeaders", "HttpHeaders", "HttpStatusCode"]
+    assert http["HttpHeaders"]["Content-Length"] == "7"
+    assert http["AllHttpHeaders"] == {name: [value] for name, value in http["HttpHeaders"].items()}
+
+
+async def test_a_payload_left_out_is_an_empty_object_and_every_json_is_an_event(call, plain):
+    workers = Workers()
+    workers.register("echo", Function(lambda event: event))
+    assert plain(await workers.perform(call(INVOKE, {"FunctionName": "echo"})))["Payload"] == {}
+    for event in (None, True, 0, 1.5, "text", [], [1], {"a": None}):
+        arguments = {"FunctionName": "echo", "Payload": event}
+        assert plain(await workers.perform(call(INVOKE, arguments)))["Payload"] == event
+        assert plain(await workers.perform(call("echo", event))) == event
+
+
+async def test_what_nobody_waits_for_does_not_fail_the_task(call, plain):
+    async def fails(event):
+        raise TaskError("Sad")
+
+    workers = Workers()
+    workers.register("fails", Function(fails))
+    asked = {"FunctionName": "fails", "InvocationType": "Event"}
+    assert plain(await workers.perform(call(INVOKE, asked)))["StatusCode"] == 202
+    asked["InvocationType"] = "DryRun"
+    assert plain(await workers.perform(call(INVOKE, asked)))["StatusCode"] == 204
+
+
+async def test_begin_is_called_when_the_turn_has_come(call):
+    begun, hold = [], anyio.Event()
+
+    async def worker(call):
+        await hold.wait()
+        return NULL
+
+    workers = Workers()
+    workers.register("f", worker, concurrency=1)
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(workers.perform, call("f", begin=lambda number=number: begun.append(number)))
+        await anyio.wait_all_tasks_blocked()
+        assert begun == [0]
+        hold.set()
+    assert begun == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "concurrency", "outside", "most"), [(200, 3, False, 3), (2, 5, False, 2), (2, 5, True, 5)]
+)
+async def test_no_more_run_at_once_than_both_caps_allow(call, in_flight, concurrency, outside, most):
+    running = 0
+    hold = anyio.Event()
+
+    async def worker(call):
+        nonlocal running
+        running += 1
+        await hold.wait()
+        running -= 1
+        return NULL
+
+    workers = Workers(in_flight=in_flight)
+    workers.register("f", worker, concurrency=concurrency, outside_cap=outside)
+    async with anyio.create_task_group() as group:
+        for _ in range(12):
+            group.start_soon(workers.perform, call("f"))
+        await anyio.wait_all_tasks_blocked()
+        assert running == most
+        hold.set()
+    assert running == 0
+
+
+async def test_turns_come_back_after_failure_and_cancellation(call):
+    async def worker(call):
+        if call.arguments == text("fail"):
+            raise TaskError("Sad")
+        if call.arguments == text("hang"):
+            await anyio.sleep_forever()
+        return NULL
+
+    workers = Workers(in_flight=1)
+    workers.register("f", worker, concurrency=1)
+    with pytest.raises(TaskError):
+        await workers.perform(call("f", "fail"))
+    async with anyio.create_task_group() as group:
+        group.start_soon(workers.perform, call("f", "hang"))
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert await workers.perform(call("f")) == NULL
+
+
+async def test_a_workers_mistake_is_a_task_error(call):
+    async def broken(call):
+        raise RuntimeError("oops")
+
+    async def untidy(call):
+        return {"a": 1}
+
+    async def worse(call):
+        return object()
+
+    workers = Workers()
+    workers.register("broken", broken)
+    workers.register("untidy", untidy)
+    workers.register("worse", worse)
+    with pytest.raises(TaskError) as caught:
+        await workers.perform(call("broken"))
+    assert (caught.value.error, caught.value.cause) == ("RuntimeError", "oops")
+    answer = await workers.perform(call("untidy"))
+    assert isinstance(answer, Value)
+    assert answer == text({"a": 1})
+    with pytest.raises(TaskError) as caught:
+        await workers.perform(call("worse"))
+    assert caught.value.error == "Runtime.MarshalError"
+
+
+async def test_a_cancellation_of_its_own_is_a_task_error_and_ours_passes(call):
+    async def awaits_a_cancelled_task(event):
+        task = asyncio.ensure_future(asyncio.sleep(3600))
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    workers = Workers()
+    workers.register("own", Function(awaits_a_cancelled_task))
+    with pytest.raises(TaskError) as caught:
+        await workers.perform(call("own"))
+    assert caught.value.error == "CancelledError"
+
+    async def hang(event):
+        await anyio.sleep_forever()
+
+    workers.register("hang", Function(hang))
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+            group.start_soon(workers.perform, call("hang"))
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+    assert scope.cancelled_caught
+
+
+def test_defaults_of_concurrency_and_interrupt():
+    workers = Workers()
+    asynchronous = workers.register("a", Function(answering(1)))
+    threaded = workers.register("b", Function(len), on_interrupt="fail")
+    assert asynchronous.concurrency is None
+    assert asynchronous.on_interrupt == "repeat"
+    assert threaded.concurrency >= 2
+    assert threaded.on_interrupt == "fail"
+    assert workers.register("c", Function(len), concurrency=7).concurrency == 7
+    with pytest.raises(ValueError, match="at least 1"):
+        workers.register("d", Function(len), concurrency=0)
