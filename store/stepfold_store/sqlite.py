@@ -63,19 +63,20 @@ class _Group:
         self.wake = asyncio.Event()
 
 
-class _Ticket:
-    __slots__ = ("_append", "_group", "_store")
+class _Ticket(Append):
+    """An append that can be awaited."""
 
-    def __init__(self, store: SqliteStore, group: _Group, append: Append) -> None:
-        self._store, self._group, self._append = store, group, append
+    __slots__ = ("group", "store")
+
+    store: SqliteStore
+    group: _Group
 
     def __await__(self) -> Generator[Any, Any, None]:
-        if not self._group.decided:
-            yield from self._group.wake.wait().__await__()
-        error = self._append.error
-        if error is not None:
-            self._store.told(self._append)
-            raise error
+        if not self.group.decided:
+            yield from self.group.wake.wait().__await__()
+        if self.error is not None:
+            self.store.told(self)
+            raise self.error
 
 
 class _Watched:
@@ -156,11 +157,10 @@ class SqliteStore:
         """Queue one append."""
         reached = check_append(expected, records)
         self._submitted += 1
-        append = Append(stream, expected, records, reached, fence, entries, consumed, self._submitted)
-        size = 0
-        for record in records:
-            size += len(record.body)
-        return _Ticket(self, self._enqueue(append, size), append)
+        ticket = _Ticket(stream, expected, records, reached, fence, entries, consumed, self._submitted)
+        ticket.store = self
+        ticket.group = self._enqueue(ticket, sum([len(record.body) for record in records]))
+        return ticket
 
     def _enqueue(self, item: Append | Job, size: int) -> _Group:
         if self._reason is not None:

@@ -18,10 +18,10 @@ CREATE TABLE log (
     stream INTEGER NOT NULL,
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
-    first_id INTEGER NOT NULL,
-    last_id INTEGER NOT NULL,
     at INTEGER NOT NULL,
     body BLOB NOT NULL,
+    first_id INTEGER NOT NULL,
+    last_id INTEGER NOT NULL,
     checksum BLOB NOT NULL
 );
 -- Each row begins where another ended, so that two rows that begin alike is the only way to overlap.
@@ -92,7 +92,7 @@ SELECT coalesce(max(key), 0) FROM stream;
 INSERT INTO stream (key, name) VALUES (?, ?);
 
 -- name: add_row
-INSERT INTO log (stream, first, last, first_id, last_id, at, body, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO log (stream, first, last, at, body, first_id, last_id, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_entry
 INSERT INTO catalog (kind, key, parent, status, started, ended, due, data, stream) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -121,11 +121,11 @@ SELECT first FROM log WHERE stream = (SELECT key FROM stream WHERE name = :strea
 ORDER BY first DESC LIMIT 1 OFFSET 1;
 
 -- name: read
-SELECT first, last, first_id, last_id, at, body, checksum FROM log
+SELECT first, last, at, body, first_id, last_id, checksum FROM log
 WHERE stream = (SELECT key FROM stream WHERE name = :stream) AND first >= :place ORDER BY first;
 
 -- name: read_back
-SELECT first, last, first_id, last_id, at, body, checksum FROM log
+SELECT first, last, at, body, first_id, last_id, checksum FROM log
 WHERE stream = (SELECT key FROM stream WHERE name = :stream) AND first <= :place ORDER BY first DESC;
 
 -- name: version

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
+import msgspec
+
 from stepfold_store.contract import (
     Conflict,
     Entry,
@@ -42,6 +44,7 @@ _PARTS = re.split(
 SQL = {name: text.strip() for name, text in zip(_PARTS[1::2], _PARTS[2::2], strict=True)}
 """Each statement by its name."""
 
+_values = msgspec.structs.astuple
 _columns = struct.Struct(">5q").pack
 _newest = (1 << 63) - 1, "\U0010ffff"
 _oldest = -1 << 63, ""
@@ -63,6 +66,8 @@ class Append:
 
     __slots__ = ("consumed", "entries", "error", "expected", "fence", "number", "reached", "records", "stream")
 
+    error: Exception | None
+
     def __init__(
         self,
         stream: str,
@@ -76,7 +81,7 @@ class Append:
     ) -> None:
         self.stream, self.expected, self.records, self.reached = stream, expected, records, reached
         self.fence, self.entries, self.consumed, self.number = fence, entries, consumed, number
-        self.error: Exception | None = None
+        self.error = None
 
 
 class Job:
@@ -148,31 +153,19 @@ class Writer:
 
     def _append(self, append: Append) -> None:
         stream = append.stream
-        head = self._head(stream)
-        append.error = self._refusal(append, head)
-        if append.error is not None:
-            self.refusals.add(stream, append.reached, append.number)
-            return
+        head = self._heads.get(stream) or self._head(stream)
+        if append.expected != head.last or append.fence or self.refusals:
+            append.error = self._refusal(append, head)
+            if append.error is not None:
+                self.refusals.add(stream, append.reached, append.number)
+                return
         if append.records:
             if head.key is None:
                 head.key = self._last_key = self._last_key + 1
                 self._streams.append((head.key, stream))
-            checksum, rows = head.checksum, self._rows
             for record in append.records:
-                checksum = chained(checksum, record)
-                rows.append(
-                    (
-                        head.key,
-                        record.first,
-                        record.last,
-                        record.first_id,
-                        record.last_id,
-                        record.at,
-                        record.body,
-                        checksum,
-                    )
-                )
-            head.checksum = checksum
+                head.checksum = chained(head.checksum, record)
+                self._rows.append((head.key, *_values(record), head.checksum))
             head.last = self.grown[stream] = append.reached
             if self.refusals:
                 self.refusals.passed(stream, append.reached)
@@ -316,8 +309,8 @@ class Reading:
     def _rows(self, db: sqlite3.Connection, name: str, place: int) -> Iterator[tuple[Record, bytes]]:
         cursor = db.execute(SQL[name], {"stream": self.stream, "place": place})
         try:
-            for first, last, first_id, last_id, at, body, checksum in cursor:
-                yield Record(first, last, at, body, first_id, last_id), checksum
+            for *values, checksum in cursor:
+                yield Record(*values), checksum
         finally:
             cursor.close()
 

@@ -1,0 +1,1 @@
+"""What the house costs, measured beside the floor that it stands on, in the same run."""
