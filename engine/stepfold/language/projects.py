@@ -50,7 +50,7 @@ class ProjectFunction(msgspec.Struct, frozen=True, kw_only=True):
     """A Lambda function of a project.
 
     `code` is an absolute path (a folder, as a rule), or the source text itself where that stands in the template: a
-    file named `index` then. `timeout` is in seconds, `memory` in MiB; both have AWS's defaults.
+    file named `index` then. `timeout` is in seconds, `memory` in MB; both have AWS's defaults.
     """
 
     logical_id: str
