@@ -53,7 +53,7 @@ class SourceError(ValueError):
         self.place = place
 
 
-class Overrun(Exception):  # noqa: N818  (no error: a wish to be evaluated elsewhere)
+class Overrun(Exception):
     """A rendering that used up its step budget inside a decision; it is asked for outside (EvaluationAsked)."""
 
 

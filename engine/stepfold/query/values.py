@@ -10,7 +10,7 @@ Number literals survive a tree too: a float is read as `Number`, which remembers
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Number(float):
     __slots__ = ("literal",)
     literal: str
 
-    def __new__(cls, literal: str) -> Number:
+    def __new__(cls, literal: str) -> Self:
         """Read `literal`; a number beyond a double is refused, as AWS cannot carry it either."""
         number = super().__new__(cls, literal)
         if math.isinf(number):
@@ -121,9 +121,10 @@ def _checked(data: bytes, plain: Json, limit: int | None) -> Value:
 def _deeper(plain: Json, depth: int) -> bool:
     layer = [plain]
     for _ in range(depth + 1):
-        layer = [child for value in layer if isinstance(value, dict | list | tuple) for child in _children(value)]
+        layer = [value for value in layer if isinstance(value, dict | list | tuple)]
         if not layer:
             return False
+        layer = [child for value in layer for child in _children(value)]
     return True
 
 

@@ -16,9 +16,11 @@ import msgspec
 from stepfold.query.template import Moment, QueryError, Scope, SourceError, Template
 from stepfold.query.values import NULL, Json, Value, fields, items, text
 
+from .compare import MISSING, Meter
 from .intrinsics import FAILURE, Evaluate, FunctionFailed, compile_call
-from .parse import Call, Path, PathError, Step, parse_expression, parse_path
-from .select import MISSING, PAST_THE_END, Find, Meter, compile_selection, first_missing, single_key
+from .parse import PathError, parse_expression, parse_path
+from .select import PAST_THE_END, Find, compile_selection, first_missing, single_key
+from .syntax import Call, Path, Step
 
 _Key: TypeAlias = str | int
 

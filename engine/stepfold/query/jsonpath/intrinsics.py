@@ -18,8 +18,8 @@ from typing import Final, TypeAlias
 from stepfold.query.template import Moment, Scope
 from stepfold.query.values import Json, NotAdmitted, admit, text, tree
 
-from .parse import Argument, Call, Constant, Path
-from .select import Meter, is_number, same
+from .compare import Meter, is_number, same
+from .syntax import Argument, Call, Constant, Path
 
 FAILURE = "States.IntrinsicFailure"
 

@@ -4,8 +4,7 @@ A *definite* path (names, single indexes) finds one value or `MISSING`; every ot
 nothing is found, even where what stands before the wildcard is missing (recorded). Jayway's oddities are kept:
 
 - `['a','b']` at the end gives one object of the members found, and counts as definite;
-- a filter on an object tests the object itself, not its members;
-- a number equals the string that reads as that number (`===` does not think so).
+- a filter on an object tests the object itself, not its members.
 
 No closure walks the syntax when it runs, and every list built is paid for from a `Meter`.
 """
@@ -17,10 +16,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, TypeAlias
 
-from stepfold.query.template import Overrun
 from stepfold.query.values import Json
 
-from .parse import (
+from .compare import HOLDS, MISSING, Meter, Nothing
+from .syntax import (
     Compare,
     Condition,
     Constant,
@@ -39,44 +38,11 @@ from .parse import (
     Step,
 )
 
-BUDGET = 1_000_000
-"""How many nodes one rendering may visit inside a decision."""
-
-
-class _Nothing:
-    """A place where there is no value."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-MISSING: Final = _Nothing("MISSING")
-PAST_THE_END: Final = _Nothing("PAST_THE_END")
+PAST_THE_END: Final = Nothing("PAST_THE_END")
 """An index at the end of a path that the array does not reach: null for AWS (language notes, 3.1), but not present."""
 
-
-class Meter:
-    """What is left of the budget of one rendering."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, left: int = BUDGET) -> None:
-        self.left = left
-
-    def spend(self, nodes: int) -> None:
-        """Pay for nodes visited; raises Overrun when the budget is used up."""
-        self.left -= nodes
-        if self.left < 0:
-            raise Overrun
-
-
 Find: TypeAlias = Callable[[Json, Json, Meter], Json]
-"""(the node a path starts at, the document that `$` means in filters, meter) -> value, list, or a _Nothing."""
+"""(the node a path starts at, the document that `$` means in filters, meter) -> value, list, or a Nothing."""
 _Spread: TypeAlias = Callable[[list[Json], Json, Meter], list[Json]]
 _Test: TypeAlias = Callable[[Json, Json, Meter], bool]
 _Key: TypeAlias = str | int
@@ -114,7 +80,7 @@ def first_missing(keys: tuple[_Key, ...], node: Json) -> int:
     """Which key of a reference path finds nothing; the count of keys where all do."""
     for place, key in enumerate(keys):
         node = _definite((key,))(node, node, Meter())
-        if isinstance(node, _Nothing):
+        if isinstance(node, Nothing):
             return place
     return len(keys)
 
@@ -182,7 +148,7 @@ def _spreading(keys: tuple[_Key, ...], rest: tuple[Step, ...]) -> Find:
 
     def find(node: Json, root: Json, meter: Meter) -> Json:
         node = prefix(node, root, meter)
-        if isinstance(node, _Nothing):
+        if isinstance(node, Nothing):
             return []
         found = [node]
         for step in steps:
@@ -322,7 +288,7 @@ def _exists(path: Path) -> _Test:
 
 
 def _compared(condition: Compare) -> _Test:
-    holds = _HOLDS[condition.operator]
+    holds = HOLDS[condition.operator]
     left, right = condition.left, condition.right
     find = _operand(left)
     if not isinstance(right, Path):
@@ -344,121 +310,3 @@ def _operand(operand: Operand) -> Find:
 
 def _or_missing(value: Json) -> Json:
     return MISSING if value is PAST_THE_END else value
-
-
-def is_number(value: Json) -> bool:
-    """Whether it is a JSON number: Python's bool is an int, JSON's is not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def same(left: Json, right: Json, meter: Meter) -> bool:
-    """Deep equality of JSON: 1 is 1.0, true is not 1, the order of members does not matter."""
-    if isinstance(left, list):
-        if not isinstance(right, list) or len(left) != len(right):
-            return False
-        meter.spend(len(left))
-        return all(same(*pair, meter) for pair in zip(left, right, strict=True))
-    if isinstance(left, dict):
-        if not isinstance(right, dict) or left.keys() != right.keys():
-            return False
-        meter.spend(len(left))
-        return all(same(value, right[name], meter) for name, value in left.items())
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    return bool(left == right)
-
-
-def _equal(left: Json, right: Json, meter: Meter) -> bool:
-    if left is MISSING or right is MISSING:
-        return False
-    if isinstance(left, str) and is_number(right):
-        return _reads_as(left, right)
-    if isinstance(right, str) and is_number(left):
-        return _reads_as(right, left)
-    return same(left, right, meter)
-
-
-def _reads_as(text: str, number: float) -> bool:
-    try:
-        return len(text) <= _LONGEST_NUMBER and float(text) == number
-    except ValueError:
-        return False
-
-
-def _equal_in_kind(left: Json, right: Json, meter: Meter) -> bool:
-    return left is not MISSING and right is not MISSING and same(left, right, meter)
-
-
-def _ordered(holds: Callable[[Json, Json], bool]) -> _Holds:
-    def compare(left: Json, right: Json, _meter: Meter) -> bool:
-        if is_number(left) and is_number(right):
-            return holds(left, right)
-        if isinstance(left, str) and isinstance(right, str):
-            return holds(left.encode("utf-16-be", "surrogatepass"), right.encode("utf-16-be", "surrogatepass"))
-        return False
-
-    return compare
-
-
-def _matches(value: Json, pattern: Json, meter: Meter) -> bool:
-    """The whole text must match (Java's `matches`); other values than strings are read as their text."""
-    if isinstance(value, str):
-        meter.spend(len(value))
-        return pattern.fullmatch(value) is not None
-    if value is True or value is False:
-        return pattern.fullmatch("true" if value else "false") is not None
-    return is_number(value) and pattern.fullmatch(getattr(value, "literal", None) or str(value)) is not None
-
-
-def _in(value: Json, values: Json, meter: Meter) -> bool:
-    if not isinstance(values, list):
-        return False
-    meter.spend(len(values))
-    return any(_equal(value, item, meter) for item in values)
-
-
-def _contains(value: Json, part: Json, meter: Meter) -> bool:
-    if isinstance(value, str):
-        meter.spend(1 + len(value) // 64)
-        return isinstance(part, str) and part in value
-    return _in(part, value, meter)
-
-
-def _size(value: Json, size: Json, _meter: Meter) -> bool:
-    return isinstance(value, str | list | dict) and is_number(size) and len(value) == size
-
-
-def _empty(value: Json, wanted: Json, _meter: Meter) -> bool:
-    return isinstance(value, str | list | dict) and isinstance(wanted, bool) and (not value) is wanted
-
-
-def _subset(values: Json, others: Json, meter: Meter) -> bool:
-    return isinstance(values, list) and all(_in(value, others, meter) for value in values)
-
-
-def _any_of(values: Json, others: Json, meter: Meter) -> bool:
-    return isinstance(values, list) and any(_in(value, others, meter) for value in values)
-
-
-_Holds: TypeAlias = Callable[[Json, Json, Meter], bool]
-_LONGEST_NUMBER = 400
-
-_HOLDS: dict[str, _Holds] = {
-    "==": _equal,
-    "===": _equal_in_kind,
-    "!=": lambda left, right, meter: not _equal(left, right, meter),
-    "!==": lambda left, right, meter: not _equal_in_kind(left, right, meter),
-    "<": _ordered(lambda left, right: left < right),
-    "<=": _ordered(lambda left, right: left <= right),
-    ">": _ordered(lambda left, right: left > right),
-    ">=": _ordered(lambda left, right: left >= right),
-    "=~": _matches,
-    "in": _in,
-    "nin": lambda value, values, meter: not _in(value, values, meter),
-    "contains": _contains,
-    "size": _size,
-    "empty": _empty,
-    "subsetof": _subset,
-    "anyof": _any_of,
-    "noneof": lambda values, others, meter: isinstance(values, list) and not _any_of(values, others, meter),
-}
