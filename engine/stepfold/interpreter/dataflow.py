@@ -17,7 +17,7 @@ from stepfold.query.values import EMPTY_OBJECT, Json, Value, tree
 from .execution import Execution, Frame, Invocation, Items
 
 if TYPE_CHECKING:
-    from stepfold.language.machine import Step
+    from stepfold.language.machine import Place, Step
 
 
 class Wanted(Exception):  # the core's way to say: evaluate this elsewhere, and tell me
@@ -79,13 +79,13 @@ def output(step: Step, execution: Execution, frame: Frame, result: Value, moment
     return outward(step, execution, frame, merged(step.result_path, frame, result), moment)
 
 
-def merged(result_path: object, frame: Frame, result: Value) -> Value:
+def merged(result_path: Place, frame: Frame, result: Value) -> Value:
     """The result put into the raw input, as a compiled ResultPath says."""
     if result_path is None:
         return result
     if result_path is DISCARD:
         return frame.input
-    return result_path.place(frame.input, result)  # type: ignore[attr-defined,no-any-return]
+    return result_path.place(frame.input, result)
 
 
 def outward(step: Step, execution: Execution, frame: Frame, value: Value, moment: Moment) -> Value:

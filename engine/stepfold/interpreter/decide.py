@@ -80,7 +80,7 @@ class Record:
     def all(self, frame: Frame, rule: Facts) -> None:
         """Record whatever the rule yields."""
         for said in rule:
-            if type(said) is On:
+            if isinstance(said, On):
                 self(said.fact, said.frame, said.after)
             else:
                 self(said, frame)
@@ -120,7 +120,7 @@ def _weight(fact: facts.Fact) -> int:
     """About how many bytes of values the fact carries."""
     for name in _WEIGHTY.get(type(fact), ()):
         value = getattr(fact, name)
-        if isinstance(value, facts.Raw):
+        if isinstance(value, Value):
             return len(value)
     return 0
 
@@ -158,9 +158,8 @@ def _hear(execution: Execution, signal: Signal, moment: Moment, record: Record) 
         case signals.Continue():
             pass
         case _:
-            call = _call(execution, signal.asked)
-            if call is not None:
-                _answer(execution, signal.asked, _said(call, signal, moment), record)
+            if (task_asked := _call(execution, signal.asked)) is not None:
+                _answer(execution, signal.asked, _said(task_asked, signal, moment), record)
 
 
 def _said(call: Invocation, signal: Signal, moment: Moment) -> Facts:
@@ -221,15 +220,12 @@ def _carry_on(machine: Machine, execution: Execution, frame: Frame, moment: Mome
             record(simple.finish(frame), frame)
             return
         record.all(frame, _rule(machine, frame)(machine, execution, frame, moment))
-        return
     except dataflow.Wanted as wanted:
         record(facts.EvaluationAsked(wanted.field), frame)
-        return
     except QueryError as error:
-        met = failure.of_query(frame, error)
+        record.all(frame, failure.fail(machine, execution, frame, failure.of_query(frame, error), moment))
     except dataflow.Met as error:
-        met = error.failure
-    record.all(frame, failure.fail(machine, execution, frame, met, moment))
+        record.all(frame, failure.fail(machine, execution, frame, error.failure, moment))
 
 
 def _enter(machine: Machine, frame: Frame, record: Record) -> None:

@@ -336,7 +336,7 @@ class Event(msgspec.Struct, array_like=True, frozen=True, gc=False):
     fact: Fact
 
 
-class NewerLog(Exception):  # noqa: N818  (the sentence a person reads)
+class NewerLog(Exception):
     """The log holds facts that this version does not know: a newer stepfold wrote it. It is left alone."""
 
 

@@ -114,8 +114,8 @@ def error_output(failure: Failure) -> Value:
 
 def of_query(frame: Frame, error: QueryError) -> Failure:
     """A query's error as the state's failure, with AWS's prefix that names the state."""
-    prefix = f"An error occurred while executing the state '{frame.state}' (entered at the event id #{frame.entered_id})"
-    return Failure(error.error, f"{prefix}. {error.cause}")
+    where = f"'{frame.state}' (entered at the event id #{frame.entered_id})"
+    return Failure(error.error, f"An error occurred while executing the state {where}. {error.cause}")
 
 
 def _retrier(step: Step, frame: Frame, failure: Failure) -> int | None:

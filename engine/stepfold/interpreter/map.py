@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
+from stepfold.language import states
 from stepfold.language.failures import RUNTIME, Failure
 from stepfold.language.limits import DECISION_EVENTS
 from stepfold.query import values
@@ -41,7 +42,7 @@ def _begin(step: Step, execution: Execution, frame: Frame, moment: Moment) -> fa
     if step.items_path is not None:
         source = step.items_path.source
         array = dataflow.rendered(frame, "ItemsPath", step.items_path, dataflow.scope(execution, frame, given), moment)
-    if memoryview(array)[:1] != b"[":
+    if bytes(memoryview(array)[:1]) != b"[":
         raise dataflow.Met(Failure(RUNTIME, f'Reference path "{source}" must point to array.'))
     return facts.MapStarted(
         len(values.items(array)),
@@ -53,7 +54,7 @@ def _begin(step: Step, execution: Execution, frame: Frame, moment: Moment) -> fa
 
 def _concurrency(step: Step, seen: Scope) -> int:
     if step.max_concurrency_path is None:
-        return int(step.state.max_concurrency or 0)
+        return _literal(step.of(states.Map).max_concurrency)
     value = step.max_concurrency_path.pick(seen)
     if isinstance(value, bool) or not isinstance(value, int):
         shown = bytes(values.text(value)).decode()
@@ -64,6 +65,11 @@ def _concurrency(step: Step, seen: Scope) -> int:
     if value < 0:
         raise QueryError("MaxConcurrency cannot be negative.")
     return value
+
+
+def _literal(count: int | str | None) -> int:
+    """The count as written (a text, an expression, is another query language's)."""
+    return count if isinstance(count, int) else 0
 
 
 def _next(step: Step, execution: Execution, frame: Frame, waits: Items, moment: Moment) -> On:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
+from stepfold.language import states
 from stepfold.language.failures import Failure
 from stepfold.query.template import Moment, QueryError
 from stepfold.query.values import Value, tree
@@ -53,7 +54,7 @@ def succeed(machine: Machine, execution: Execution, frame: Frame, moment: Moment
 def give_up(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
     """Fail: the failure that it spells out, or points to."""
     step = machine.steps[frame.state]
-    state = step.state
+    state = step.of(states.Fail)
     error, cause = state.error, state.cause
     seen = dataflow.scope(execution, frame, frame.input)
     if step.error_path is not None:

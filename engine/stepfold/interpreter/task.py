@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
+from stepfold.language import states
 from stepfold.language.failures import TASK_FAILED, TIMEOUT
 from stepfold.language.limits import MAX_WAIT_SECONDS
 from stepfold.language.timestamps import instant
 from stepfold.query.template import Moment, QueryError, Scope
-from stepfold.query.values import Json, Value, text
+from stepfold.query.values import Json, Number, Value, text
 
 from . import dataflow, facts, signals
 from .execution import DEADLINE_ALLOWANCE, Execution, Facts, Frame, Invocation, deadline
@@ -18,7 +19,7 @@ from .simple import leave
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine, Step
-    from stepfold.query.jsonpath.dialect import Path
+    from stepfold.query.jsonpath.dialect import PathTemplate
 
 _TOKEN_BYTES = 16
 
@@ -26,12 +27,12 @@ _TOKEN_BYTES = 16
 def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
     """Task, entered or tried again: ask the resource."""
     step = machine.steps[frame.state]
-    state = step.state
-    resource = step.resource
+    state = step.of(states.Task)
+    resource = step.asked
     token = _token(execution, moment) if resource.outward else None
     arguments = _task_arguments(step, execution, frame, moment, token)
     dataflow.within(execution, arguments, _said(step), "provided parameters")
-    timeout, heartbeat = state.timeout_seconds, state.heartbeat_seconds
+    timeout, heartbeat = _literal(state.timeout_seconds), _literal(state.heartbeat_seconds)
     if step.timeout_path is not None:
         timeout = _seconds(step.timeout_path, dataflow.scope(execution, frame, frame.input), "TimeoutSecondsPath")
     if step.heartbeat_path is not None:
@@ -41,6 +42,11 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     )
     if resource.family != "Activity":
         yield facts.TaskStarted()
+
+
+def _literal(seconds: int | str | None) -> int | None:
+    """The seconds as written (a text, an expression, is another query language's)."""
+    return seconds if isinstance(seconds, int) else None
 
 
 def _task_arguments(step: Step, execution: Execution, frame: Frame, moment: Moment, token: str | None) -> Value:
@@ -59,7 +65,7 @@ def _token(execution: Execution, moment: Moment) -> str:
 
 def _said(step: Step) -> str:
     """What AWS calls the task in its texts about size: the service, or the function's ARN (language notes, 11)."""
-    return step.resource.arn if step.resource.family != "Task" else step.resource.kind
+    return step.asked.arn if step.asked.family != "Task" else step.asked.kind
 
 
 def conclude(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -89,17 +95,17 @@ def waited(machine: Machine, execution: Execution, frame: Frame, moment: Moment)
 
 
 def _until(step: Step, seen: Scope, moment: Moment) -> int:
-    state = step.state
+    state = step.of(states.Wait)
     if step.seconds_path is not None:
         return moment.now + _wait_seconds(step.seconds_path, seen) * 1000
     if step.timestamp_path is not None:
         return _wait_timestamp(step.timestamp_path, seen)
     if state.timestamp is not None:
         return _whole_seconds(instant(state.timestamp) or 0)
-    return moment.now + int(state.seconds) * 1000
+    return moment.now + int(state.seconds or 0) * 1000
 
 
-def _wait_seconds(path: Path, seen: Scope) -> int:
+def _wait_seconds(path: PathTemplate, seen: Scope) -> int:
     value = _picked(path, seen, f"The SecondsPath parameter does not reference an input value: {path.source}")
     if isinstance(value, bool) or not isinstance(value, int):
         raise QueryError(f"The SecondsPath parameter cannot be parsed as a long value: {path.source} == {_java(value)}")
@@ -108,7 +114,7 @@ def _wait_seconds(path: Path, seen: Scope) -> int:
     return value
 
 
-def _wait_timestamp(path: Path, seen: Scope) -> int:
+def _wait_timestamp(path: PathTemplate, seen: Scope) -> int:
     value = _picked(path, seen, f"The TimestampPath parameter does not reference an input value: {path.source}")
     found = instant(value) if isinstance(value, str) else None
     if found is None:
@@ -124,7 +130,7 @@ def _whole_seconds(nanoseconds: int) -> int:
     return nanoseconds // 1_000_000_000 * 1000
 
 
-def _seconds(path: Path, seen: Scope, field: str) -> int:
+def _seconds(path: PathTemplate, seen: Scope, field: str) -> int:
     value = path.pick(seen)
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         # The text is modelled on MaxConcurrencyPath's: unverified for this field.
@@ -133,7 +139,7 @@ def _seconds(path: Path, seen: Scope, field: str) -> int:
     return value
 
 
-def _picked(path: Path, seen: Scope, otherwise: str) -> Json:
+def _picked(path: PathTemplate, seen: Scope, otherwise: str) -> Json:
     try:
         return path.pick(seen)
     except QueryError:
@@ -148,7 +154,7 @@ def _java(value: Json) -> str:
             return str(value).lower()
         case dict() | list():
             return bytes(text(value)).decode()
-    return getattr(value, "literal", None) or str(value)
+    return value.literal if isinstance(value, Number) else str(value)
 
 
 # --- what a frame hears about its task --------------------------------------------------------------------------------

@@ -1,0 +1,178 @@
+"""What the catalog says of machines and executions: rows written by the engine, read by whoever opens the store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple, cast
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from stepfold.errors import ExecutionDoesNotExist
+from stepfold.interpreter import facts
+from stepfold.interpreter.execution import Execution, Status
+from stepfold.interpreter.facts import Event
+from stepfold_store.contract import Entry, Store
+
+EXECUTION = "execution"
+MACHINE = "machine"
+
+
+class MachineRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the catalog keeps of a machine: `definition` is the SHA-256 of its text."""
+
+    name: str
+    definition: str
+    type: str = "STANDARD"
+    role: str = ""
+
+
+class ExecutionRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the catalog keeps of an execution beside its times and status."""
+
+    name: str
+    definition: str
+    output: Raw | UnsetType = UNSET
+    error: str | None = None
+    cause: str | None = None
+
+
+class Summary(NamedTuple):
+    """An execution in a list. Times are milliseconds since the epoch."""
+
+    arn: str
+    name: str
+    machine: str
+    status: Status
+    started: int
+    stopped: int | None
+
+
+class Description(NamedTuple):
+    """An execution, as committed. Times are milliseconds since the epoch; `input` is the text as it was given."""
+
+    arn: str
+    name: str
+    machine: str
+    status: Status
+    started: int
+    stopped: int | None
+    input: str
+    output: str | None
+    error: str | None
+    cause: str | None
+    definition: str
+
+
+def stream_of(arn: str) -> str:
+    """The stream that holds an execution's log."""
+    return f"execution:{arn}"
+
+
+def machine_entry(arn: str, row: MachineRow, created: int) -> Entry:
+    """The catalog's entry of a machine."""
+    return Entry(MACHINE, arn, row.name, "ACTIVE", created, data=msgspec.json.encode(row))
+
+
+def machine_row(entry: Entry) -> MachineRow:
+    """The reverse."""
+    return msgspec.json.decode(entry.data, type=MachineRow)
+
+
+def execution_entry(execution: Execution) -> Entry:
+    """The catalog's entry of an execution, as it is after a decision."""
+    started, failure = execution.started, execution.ending
+    ended = execution.status != "RUNNING"
+    row = ExecutionRow(
+        started.name,
+        started.definition,
+        execution.root.value if execution.status == "SUCCEEDED" else UNSET,
+        failure.error if failure is not None else None,
+        failure.cause if failure is not None else None,
+    )
+    return Entry(
+        EXECUTION,
+        started.arn,
+        started.machine,
+        execution.status,
+        execution.started_at,
+        execution.at if ended else None,
+        data=msgspec.json.encode(row),
+    )
+
+
+async def find_execution(store: Store, name_or_arn: str) -> Entry:
+    """The entry of an execution by its ARN, or by its name where only one has it. Raises ExecutionDoesNotExist."""
+    if (entry := await store.entry(EXECUTION, name_or_arn)) is not None:
+        return entry
+    found = [entry async for entry in all_entries(store, EXECUTION) if entry.key.endswith(f":{name_or_arn}")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ExecutionDoesNotExist(f"{len(found)} executions are called '{name_or_arn}': give the whole ARN")
+    raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{name_or_arn}'")
+
+
+async def all_entries(
+    store: Store, kind: str, *, parent: str | None = None, status: str | None = None, newest_first: bool = True
+) -> AsyncIterator[Entry]:
+    """Every entry of a kind, page by page."""
+    after: str | None = None
+    while True:
+        page = await store.entries(kind, parent=parent, status=status, newest_first=newest_first, after=after)
+        for entry in page.entries:
+            yield entry
+        if (after := page.after) is None:
+            return
+
+
+def summary(entry: Entry) -> Summary:
+    """An execution's entry, for a list."""
+    row = msgspec.json.decode(entry.data, type=ExecutionRow)
+    return Summary(entry.key, row.name, entry.parent, _status(entry), entry.started, entry.ended)
+
+
+async def describe(store: Store, name_or_arn: str) -> Description:
+    """All about an execution but its history. Raises ExecutionDoesNotExist."""
+    entry = await find_execution(store, name_or_arn)
+    row = msgspec.json.decode(entry.data, type=ExecutionRow)
+    first = await anext(events(store, entry.key))
+    if not isinstance(first.fact, facts.ExecutionStarted):
+        raise AssertionError("a log begins with ExecutionStarted")
+    return Description(
+        entry.key,
+        row.name,
+        entry.parent,
+        _status(entry),
+        entry.started,
+        entry.ended,
+        first.fact.text if first.fact.text is not None else bytes(first.fact.input).decode(),
+        None if isinstance(row.output, UnsetType) else bytes(row.output).decode(),
+        row.error,
+        row.cause,
+        row.definition,
+    )
+
+
+async def events(store: Store, arn: str, after: int = 0) -> AsyncIterator[Event]:
+    """The committed events of an execution's log past number `after`."""
+    async for records in store.read(stream_of(arn), after):
+        for record in records:
+            for event in facts.decode(record.body):
+                if event.seq > after:
+                    yield event
+
+
+async def fold(store: Store, arn: str) -> Execution:
+    """An execution as its committed log has it."""
+    execution = Execution()
+    async for records in store.read(stream_of(arn)):
+        for record in records:
+            for event in facts.decode(record.body):
+                execution.apply(event)
+    execution.closed.clear()
+    return execution
+
+
+def _status(entry: Entry) -> Status:
+    return cast("Status", entry.status)

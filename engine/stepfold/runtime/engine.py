@@ -1,0 +1,546 @@
+"""The engine: opens a store, resumes what was interrupted, and keeps executions going until it is closed.
+
+engine = Engine("sqlite:///orders.db", work=[double])
+async with engine:
+machine = await engine.create("orders", definition)
+handle = await engine.start(machine, {"n": 3}, name="monday")
+output = await handle.result()
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from os import PathLike
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+import anyio
+import anyio.abc
+import structlog
+
+from stepfold import names
+from stepfold.errors import (
+    ExecutionAlreadyExists,
+    ExecutionLimitExceeded,
+    InvalidExecutionInput,
+    StateMachineAlreadyExists,
+    StateMachineDoesNotExist,
+)
+from stepfold.insight.history import HistoryEvent, Projection
+from stepfold.interpreter import facts, signals
+from stepfold.interpreter.execution import Execution
+from stepfold.interpreter.facts import Event, ExecutionStarted
+from stepfold.interpreter.signals import Signal
+from stepfold.language import files
+from stepfold.language.limits import Limits
+from stepfold.language.machine import Machine, load
+from stepfold.names import Home
+from stepfold.query.template import Moment
+from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree, tree
+from stepfold.work.functions import Function
+from stepfold.work.workers import CALLS_IN_FLIGHT, NoWorker, OnInterrupt, Worker, Workers
+from stepfold_store import open_store
+from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
+
+from . import catalog
+from .catalog import Description, MachineRow, Summary
+from .clock import Chance, Clock, ManualClock, SystemClock
+from .run import Run, Told
+from .timers import Timers
+
+logger = structlog.get_logger(__name__)
+
+Callee = TypeVar("Callee", bound=Callable[..., Any])
+
+OPEN_EXECUTIONS = 100_000
+"""How many executions may be open in one process (reliability notes, section 8)."""
+
+
+class ExecutionFailed(Exception):
+    """The execution failed; `error` and `cause` are the language's, and may be absent."""
+
+    status = "FAILED"
+
+    def __init__(self, error: str | None, cause: str | None) -> None:
+        super().__init__(f"{error}: {cause}" if cause else str(error))
+        self.error = error
+        self.cause = cause
+
+
+class ExecutionStopped(ExecutionFailed):
+    """The execution was stopped."""
+
+    status = "ABORTED"
+
+
+class ExecutionTimedOut(ExecutionFailed):
+    """The execution took longer than its machine allows."""
+
+    status = "TIMED_OUT"
+
+
+_OUTCOMES = {kind.status: kind for kind in (ExecutionFailed, ExecutionStopped, ExecutionTimedOut)}
+
+
+class MachineRef(NamedTuple):
+    """A machine that the engine knows."""
+
+    arn: str
+    name: str
+    definition: str
+
+
+class Handle:
+    """An execution, to await, watch and stop."""
+
+    __slots__ = ("_engine", "_run", "arn", "name")
+
+    def __init__(self, engine: Engine, arn: str, run: Run | None = None) -> None:
+        self._engine = engine
+        self._run = run
+        self.arn = arn
+        self.name = arn.rpartition(":")[2]
+
+    async def result(self) -> Json:
+        """The output as Python data. Raises ExecutionFailed, ExecutionStopped or ExecutionTimedOut."""
+        return tree(await self.output())
+
+    async def output(self) -> Value:
+        """The output as JSON text; raises as `result` does."""
+        run = self._run
+        while run is not None or (run := self._engine.runs.get(self.arn)) is not None:
+            await run.ended.wait()
+            if run.broken is None:
+                return _outcome(run.execution)
+            if isinstance(run.broken, StoreClosed):
+                raise run.broken
+            run = await self._engine.folded_afresh(run)
+        described = await self.describe()
+        if described.output is not None:
+            return Value(described.output)
+        raise _OUTCOMES[described.status](described.error, described.cause)
+
+    async def describe(self) -> Description:
+        """What is committed about it."""
+        return await catalog.describe(self._engine.store, self.arn)
+
+    async def events(self, after: int = 0) -> AsyncIterator[HistoryEvent]:
+        """Its history as AWS tells it, past event id `after`: what is committed, then what is, as it comes."""
+        projection = Projection()
+        seen = 0
+        store = self._engine.store
+        async for version in store.watch(catalog.stream_of(self.arn)):
+            if version <= seen:
+                continue
+            async for event in catalog.events(store, self.arn, seen):
+                seen = event.seq
+                told = projection.tell(event)
+                if told is not None and told["id"] > after:
+                    yield told
+                if isinstance(event.fact, _ENDS):
+                    return
+
+    async def stop(self, error: str | None = None, cause: str | None = None) -> None:
+        """End it now; nothing happens where it has ended."""
+        await self._engine.stop(self.arn, error=error, cause=cause)
+
+
+_ENDS = (facts.ExecutionSucceeded, facts.ExecutionFailed, facts.ExecutionAborted, facts.ExecutionTimedOut)
+
+
+def _outcome(execution: Execution) -> Value:
+    failure = execution.ending
+    if failure is None:
+        return execution.root.value
+    raise _OUTCOMES[execution.status](failure.error, failure.cause)
+
+
+class Engine:
+    """Runs state machines over one store.
+
+    `store` is a URL for `stepfold_store.open_store`, a path, or an open store (which the engine then closes too).
+    `work` are Python callables, registered under their own names. `limits` binds new executions. `clock` and `seed`
+    hand in time and chance; `home` is where its ARNs say it is.
+    """
+
+    def __init__(
+        self,
+        store: str | PathLike[str] | Store = "memory://",
+        *,
+        work: Iterable[Callable[..., Any]] = (),
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        seed: int | None = None,
+        home: Home | None = None,
+        calls: int = CALLS_IN_FLIGHT,
+    ) -> None:
+        self.limits = limits or Limits.local()
+        self.clock = clock or SystemClock()
+        self.home = home or Home()
+        self.workers = Workers(home=self.home, in_flight=calls)
+        self.timers = Timers(self.clock)
+        self.runs: dict[str, Run] = {}
+        self.failed: dict[str, Exception] = {}
+        self._chance = Chance(seed)
+        self._source = store
+        self._store: Store | None = None
+        self._machines: dict[str, Machine] = {}
+        self._folding: dict[str, anyio.Event] = {}
+        self._belongings: list[Any] = []
+        self._stack = AsyncExitStack()
+        self._group: anyio.abc.TaskGroup | None = None
+        self._busy = 0
+        for callee in work:
+            self.register(callee.__name__, Function(callee))
+
+    # --- work ---------------------------------------------------------------------------------------------------------
+
+    def work(
+        self, name: str | None = None, *, concurrency: int | None = None, on_interrupt: OnInterrupt = "repeat"
+    ) -> Callable[[Callee], Callee]:
+        """Register a Python callable, `f(event)` or `f(event, context)`: a decorator.
+
+        `name` is a Lambda function's name, any resource ARN, or a pattern with `*`; by default the callable's own.
+        `concurrency` bounds how many of its calls run at once; `on_interrupt="fail"` has a call that was in flight at a
+        crash fail with States.TaskFailed instead of being made again.
+        """
+
+        def registered(callee: Callee) -> Callee:
+            self.register(name or callee.__name__, Function(callee), concurrency=concurrency, on_interrupt=on_interrupt)
+            return callee
+
+        return registered
+
+    def register(
+        self, name: str, worker: Worker, *, concurrency: int | None = None, on_interrupt: OnInterrupt = "repeat"
+    ) -> None:
+        """Register a worker under a function name, a resource ARN or a pattern; who waited for it goes on."""
+        self.workers.register(name, worker, concurrency=concurrency, on_interrupt=on_interrupt)
+        for run in list(self.runs.values()):
+            if run.missing:
+                run.look_again()
+
+    def keep(self, belonging: Any) -> Any:
+        """Enter an async context manager with the engine, and leave it with the engine (child processes, say)."""
+        self._belongings.append(belonging)
+        return belonging
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Open the store, then resume every execution that was interrupted."""
+        source = self._source
+        self._store = await open_store(source) if isinstance(source, str | PathLike) else source
+        self._stack.push_async_callback(self._store.close)
+        try:
+            self._group = await self._stack.enter_async_context(anyio.create_task_group())
+            for belonging in self._belongings:
+                await self._stack.enter_async_context(belonging)
+            if isinstance(self.clock, ManualClock):
+                self.clock.idle = self._idle
+            self._group.start_soon(self.timers.keep)
+            await self._resume_all()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cancel what runs, and close the store; executions that have not ended go on when it is opened again.
+
+        What the caller's own block raised is not handed to the task group, so that it leaves here as it came.
+        """
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+        await self._stack.aclose()
+        self._group = None
+        for run in list(self.runs.values()):
+            run.broken = run.broken or StoreClosed("the engine is closed; what it ran goes on when it is opened again")
+            run.ended.set()
+        self.runs.clear()
+
+    @property
+    def store(self) -> Store:
+        """The open store. Raises RuntimeError outside the engine's `async with`."""
+        if self._store is None:
+            raise RuntimeError("the engine is not open: use it inside 'async with engine:'")
+        return self._store
+
+    async def _resume_all(self) -> None:
+        open_ones = [
+            entry async for entry in catalog.all_entries(self.store, catalog.EXECUTION, status="RUNNING",
+                                                         newest_first=False)
+        ]
+        for entry in open_ones:
+            await self._resume(entry.key)
+        if open_ones:
+            logger.info("resumed", executions=len(open_ones))
+
+    async def _resume(self, arn: str) -> Run | None:
+        """Fold an execution's log and go on; one that cannot be read is set aside, and harms nobody."""
+        try:
+            execution = await catalog.fold(self.store, arn)
+            machine = await self._machine(execution.started.definition)
+            run = Run(self, machine, execution, catalog.stream_of(arn))
+            self.runs[arn] = run
+            await run.resume()
+        except StoreClosed:
+            raise
+        except Exception as error:  # whatever is wrong with one log must not keep the others from going on
+            self.runs.pop(arn, None)
+            self.failed[arn] = error
+            logger.exception("execution set aside", execution=arn)
+            return None
+        return run
+
+    # --- machines -----------------------------------------------------------------------------------------------------
+
+    async def create(
+        self,
+        name: str,
+        definition: Mapping[str, Json] | str | bytes | PathLike[str],
+        *,
+        type: str = "STANDARD",  # noqa: A002  (AWS's word)
+        role: str | None = None,
+        replace: bool = False,
+    ) -> MachineRef:
+        """Make a machine known: a definition as a dict, as JSON text, or as the path of a file.
+
+        The same name with the same definition is the same machine; with another one it is refused, or with `replace`
+        takes the old one's place (running executions keep the definition they began with). Raises InvalidDefinition,
+        InvalidName, StateMachineAlreadyExists.
+        """
+        names.check_name(name)
+        text = files.read(definition) if isinstance(definition, PathLike) else definition
+        machine = load(text, type=type)
+        arn = self.home.machine(name)
+        row = MachineRow(name, machine.digest, type, role or self.home.role())
+        known = await self.store.entry(catalog.MACHINE, arn)
+        if known is not None and not replace and catalog.machine_row(known).definition != machine.digest:
+            raise StateMachineAlreadyExists(f"State Machine Already Exists: '{arn}'")
+        await self.store.put([catalog.machine_entry(arn, row, self.clock.now())], [machine.text])
+        self._machines[machine.digest] = machine
+        return MachineRef(arn, name, machine.digest)
+
+    async def _machine(self, digest: str) -> Machine:
+        machine = self._machines.get(digest)
+        if machine is None:
+            text = await self.store.text(digest)
+            if text is None:
+                raise StateMachineDoesNotExist(f"the store has no definition {digest}")
+            machine = self._machines[digest] = load(text)
+        return machine
+
+    async def _registered(self, machine: MachineRef | str) -> tuple[str, MachineRow]:
+        arn = machine.arn if isinstance(machine, MachineRef) else machine
+        if not arn.startswith("arn:"):
+            arn = self.home.machine(arn)
+        entry = await self.store.entry(catalog.MACHINE, arn)
+        if entry is None:
+            raise StateMachineDoesNotExist(f"State Machine Does Not Exist: '{arn}'")
+        return arn, catalog.machine_row(entry)
+
+    # --- executions ---------------------------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        machine: MachineRef | str,
+        input: Json = None,  # noqa: A002  (AWS's word)
+        *,
+        name: str | None = None,
+        text: str | None = None,
+    ) -> Handle:
+        """Start an execution; returns once its start is durable.
+
+        The input is Python data (`{}` by default), or `text`, JSON as written. Without a name it is given a UUID. The
+        name of a running execution with the same input gives that execution (API notes, section 3). Raises
+        ExecutionAlreadyExists, InvalidExecutionInput, InvalidName, StateMachineDoesNotExist.
+        """
+        arn, row = await self._registered(machine)
+        if len(self.runs) >= OPEN_EXECUTIONS:
+            raise ExecutionLimitExceeded(f"{OPEN_EXECUTIONS} executions are open; more would not fit into memory")
+        value = self._input(input, text)
+        given = name
+        name = names.check_name(name) if name is not None else str(uuid.UUID(bytes=self._chance.secret(16), version=4))
+        execution_arn = self.home.execution(row.name, name)
+        if given is not None and (entry := await self.store.entry(catalog.EXECUTION, execution_arn)) is not None:
+            return await self._existing(entry, value)
+        compiled = await self._machine(row.definition)
+        run = Run(self, compiled, Execution(), catalog.stream_of(execution_arn))
+        told = run.decide(signals.Begin(ExecutionStarted(
+            input=value,
+            arn=execution_arn,
+            name=name,
+            machine=arn,
+            definition=row.definition,
+            start=compiled.start_at,
+            limits=self.limits,
+            timeout=compiled.timeout,
+            role=row.role,
+            region=self.home.region,
+            text=text if text is not None and text.encode() != bytes(value) else None,
+        )))
+        if told is None:
+            raise AssertionError("an execution that begins records its beginning")
+        if execution_arn not in self.runs:
+            self.runs[execution_arn] = run
+        try:
+            await self._followed(run, told)
+        except Conflict:
+            entry = await self.store.entry(catalog.EXECUTION, execution_arn)
+            if entry is None:
+                raise
+            return await self._existing(entry, value)
+        return Handle(self, execution_arn, run)
+
+    def _input(self, plain: Json, text: str | None) -> Value:
+        try:
+            if text is not None:
+                return admit(text, limit=self.limits.payload)
+            return admit_tree({} if plain is None else plain, limit=self.limits.payload)
+        except NotAdmitted as error:
+            raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{error}'") from None
+
+    async def _existing(self, entry: Entry, value: Value) -> Handle:
+        first = await anext(catalog.events(self.store, entry.key))
+        same = isinstance(first.fact, ExecutionStarted) and bytes(first.fact.input) == bytes(value)
+        if entry.status == "RUNNING" and same:
+            return self.execution(entry.key)
+        raise ExecutionAlreadyExists(f"Execution Already Exists: '{entry.key}'")
+
+    def execution(self, arn: str) -> Handle:
+        """A handle on an execution of this store, running or ended."""
+        return Handle(self, arn, self.runs.get(arn))
+
+    async def find(self, name_or_arn: str) -> Handle:
+        """A handle on the execution of that ARN, or of that name where only one has it."""
+        entry = await catalog.find_execution(self.store, name_or_arn)
+        return self.execution(entry.key)
+
+    async def describe(self, name_or_arn: str) -> Description:
+        """What is committed about an execution. Raises ExecutionDoesNotExist."""
+        return await catalog.describe(self.store, name_or_arn)
+
+    async def list(
+        self, *, machine: str | None = None, status: str | None = None, limit: int = 100
+    ) -> Sequence[Summary]:
+        """The newest executions, of a machine's ARN or with a status where given."""
+        page = await self.store.entries(catalog.EXECUTION, parent=machine, status=status, limit=limit)
+        return [catalog.summary(entry) for entry in page.entries]
+
+    async def stop(self, name_or_arn: str, *, error: str | None = None, cause: str | None = None) -> None:
+        """End an execution now, as ABORTED; returns once that is durable. Nothing happens where it has ended."""
+        run = self.runs.get(name_or_arn)
+        if run is None:
+            run = self.runs.get((await catalog.find_execution(self.store, name_or_arn)).key)
+        if run is not None:
+            await self.tell(run, signals.Stop(error, cause))
+
+    async def tell(self, run: Run, signal: Signal) -> None:
+        """Say something to an execution; a caller that is cancelled while it waits does not unsay it."""
+        told = run.decide(signal)
+        if told is not None:
+            await self._followed(run, told)
+
+    def waiting(self) -> Mapping[str, Sequence[str]]:
+        """Executions that wait for work nobody is registered for: ARN -> the resources they ask for."""
+        return {
+            arn: sorted({missing.function or missing.resource for missing in run.missing.values()})
+            for arn, run in self.runs.items()
+            if run.missing
+        }
+
+    # --- what its runs ask of it --------------------------------------------------------------------------------------
+
+    def moment(self) -> Moment:
+        """Now, with chance."""
+        return self._chance.moment(self.clock.now())
+
+    def entries(self, execution: Execution, events: Sequence[Event], *, ended: bool) -> tuple[Entry, ...]:
+        """What the catalog learns from a decision: that an execution began, or ended."""
+        if ended or events[0].seq == 1:
+            return (catalog.execution_entry(execution),)
+        return ()
+
+    def spawn(self, run: Run, task: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Have a task of a run done in the engine's task group; what goes wrong in it harms that run alone."""
+        if self._group is None:
+            raise RuntimeError("the engine is not open: use it inside 'async with engine:'")
+        self._busy += 1
+        self._group.start_soon(self._guarded, run, task, arguments)
+
+    async def _guarded(self, run: Run, task: Callable[..., Awaitable[None]], arguments: tuple[Any, ...]) -> None:
+        try:
+            await task(*arguments)
+        except Exception as error:  # ours, not a worker's: loud, and the log stays whole
+            logger.exception("execution given up; its log is whole", execution=run.stream)
+            run.give_up(error)
+        finally:
+            self._busy -= 1
+
+    async def _followed(self, run: Run, told: Told) -> None:
+        """Wait until a decision is durable and followed, also where the one who waits goes away."""
+        done = anyio.Event()
+        outcome: list[Exception] = []
+
+        async def follow() -> None:
+            try:
+                await run.follow(told)
+            except (Conflict, StoreClosed) as error:
+                outcome.append(error)
+            finally:
+                done.set()
+
+        self.spawn(run, follow)
+        await done.wait()
+        if outcome:
+            raise outcome[0]
+
+    def _idle(self) -> bool:
+        return not self._busy and not getattr(self.store, "backlog", 0)
+
+    def missing(self, run: Run, missing: NoWorker) -> None:
+        """A run waits for work that nobody is registered for."""
+        logger.warning("waits for a worker", execution=run.execution.started.arn, resource=missing.resource,
+                       function=missing.function)
+
+    def finished(self, run: Run) -> None:
+        """A run's end is durable: it leaves memory."""
+        if self.runs.get(arn := run.execution.started.arn) is run:
+            del self.runs[arn]
+
+    def lost(self, run: Run, error: Exception) -> None:
+        """A run was given up: after a conflict it is folded afresh; else it is set aside, for all to see."""
+        arn = run.execution.started.arn
+        if self.runs.get(arn) is not run:
+            run.ended.set()
+            return
+        del self.runs[arn]
+        if isinstance(error, Conflict):
+            folded = self._folding[arn] = anyio.Event()
+
+            async def again() -> None:
+                try:
+                    await self._resume(arn)
+                finally:
+                    del self._folding[arn]
+                    folded.set()
+
+            if self._group is not None:
+                self._group.start_soon(again)
+        else:
+            self.failed[arn] = error
+        run.ended.set()
+
+    async def folded_afresh(self, run: Run) -> Run | None:
+        """The run that took the place of one that was given up; raises what it was given up for where none did."""
+        arn = run.execution.started.arn
+        if (folding := self._folding.get(arn)) is not None:
+            await folding.wait()
+        if arn in self.failed:
+            raise self.failed[arn]
+        return self.runs.get(arn)

@@ -1,0 +1,38 @@
+"""Evaluations that do not belong into a decision: in a thread, under limits of time and of result size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from stepfold.interpreter.decide import evaluation
+from stepfold.interpreter.execution import Execution
+from stepfold.interpreter.signals import Evaluate
+from stepfold.language.failures import RUNTIME, Failure
+from stepfold.query.template import Moment, Overrun, QueryError
+from stepfold.query.values import Value
+
+if TYPE_CHECKING:
+    from stepfold.language.machine import Machine
+
+SECONDS = 5.0
+"""How long one evaluation may take."""
+
+
+async def evaluate(machine: Machine, execution: Execution, effect: Evaluate, moment: Moment) -> Value | Failure:
+    """Render the field that a frame waits for; its failure where that fails, or takes too long."""
+    template, scope = evaluation(machine, execution, execution.frames[effect.frame], moment)
+
+    def render() -> Value | Failure:
+        try:
+            return template.render(scope, moment)
+        except QueryError as error:
+            return Failure(error.error, error.cause)
+        except Overrun:
+            return Failure(RUNTIME, f"The expression of the field '{effect.field}' takes too many steps.")
+
+    with anyio.move_on_after(SECONDS):
+        return await anyio.to_thread.run_sync(render, abandon_on_cancel=True)
+    return Failure(RUNTIME, f"The expression of the field '{effect.field}' took longer than {SECONDS:g} seconds.")

@@ -1,0 +1,359 @@
+"""One execution, alive in this process: signals go to the core, events to the store, effects to workers and timers.
+
+The order is the promise. A signal is decided and submitted in one breath (no await between), so that decisions reach
+the log in the order in which they were taken. What is no longer wanted is cancelled after that was decided. What is
+newly owed is begun only once the decision is durable. A fresh start and a resume are the same line: begin what is owed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import anyio
+import msgspec
+import structlog
+from anyio.lowlevel import checkpoint
+
+from stepfold.interpreter import facts, signals
+from stepfold.interpreter.decide import Decision, decide
+from stepfold.interpreter.execution import Execution, Invocation
+from stepfold.interpreter.signals import Effect, Evaluate, Invoke, Signal, Sleep
+from stepfold.language.failures import Failure
+from stepfold.work.workers import Call, NoWorker, TaskError
+from stepfold_store.contract import Conflict, Record, StoreClosed, Ticket
+
+from .evaluating import evaluate
+
+if TYPE_CHECKING:
+    from stepfold.language.machine import Machine
+
+    from .engine import Engine
+
+logger = structlog.get_logger(__name__)
+
+LANE = 256
+"""Calls of one resource that one execution may have begun at once; the others wait in line without a task."""
+AHEAD = 4
+"""Decisions of a run that never waits which may be on their way to the disk at once."""
+
+
+class Lane:
+    """The calls of one resource: some in flight, the others in line."""
+
+    __slots__ = ("active", "line")
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.line: deque[Invoke] = deque()
+
+
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """A decision on its way to the disk, and what is owed once it is there."""
+
+    ticket: Ticket
+    owed: list[Effect]
+    ended: bool
+
+
+class Run:
+    """An execution, alive. `ended` is set once its end is durable; `broken` says why it was given up instead."""
+
+    def __init__(self, engine: Engine, machine: Machine, execution: Execution, stream: str) -> None:
+        self.engine = engine
+        self.machine = machine
+        self.execution = execution
+        self.stream = stream
+        self.ended = anyio.Event()
+        self.broken: Exception | None = None
+        self.missing: dict[int, NoWorker] = {}
+        self._scopes: dict[int, anyio.CancelScope] = {}
+        self._late: dict[int, Signal] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._rung: list[Signal] = []
+        self._carrying_on = False
+
+    # --- signals in ---------------------------------------------------------------------------------------------------
+
+    def decide(self, signal: Signal) -> Told | None:
+        """Decide and submit, in one breath. None where nothing follows."""
+        if self.broken is not None:
+            raise self.broken
+        execution, engine = self.execution, self.engine
+        before = execution.version
+        decision = decide(self.machine, execution, signal, engine.moment())
+        if not decision.events:
+            return None
+        ended = execution.status != "RUNNING"
+        ticket = engine.store.submit(
+            self.stream, before, (record(decision),), entries=engine.entries(execution, decision.events, ended=ended)
+        )
+        for gone in decision.closed:
+            if (scope := self._scopes.get(gone)) is not None:
+                scope.cancel()
+        return Told(ticket, decision.owed, ended)
+
+    async def follow(self, told: Told) -> None:
+        """Wait until a decision is durable, and begin what is owed then."""
+        self.begin(await self._settled(told))
+
+    async def hear(self, signal: Signal) -> list[Effect]:
+        """Decide, and wait until it is durable: what is owed then."""
+        told = self.decide(signal)
+        return [] if told is None else await self._settled(told)
+
+    async def _settled(self, told: Told) -> list[Effect]:
+        try:
+            await told.ticket
+        except (Conflict, StoreClosed) as error:
+            self.give_up(error)
+            raise
+        if told.ended:
+            self._close()
+        elif self.execution.ready and not self._carrying_on:
+            self._carrying_on = True
+            self.engine.spawn(self, self._carry_on)
+        return told.owed
+
+    async def _carry_on(self) -> None:
+        """Go on while something is ready, a decision at a time; others are heard in between."""
+        ahead: deque[Told] = deque()
+        try:
+            while self.execution.ready and self.broken is None:
+                if (told := self.decide(signals.Continue())) is not None:
+                    ahead.append(told)
+                if len(ahead) >= AHEAD:
+                    await self.follow(ahead.popleft())
+                else:
+                    await checkpoint()
+            while ahead:
+                await self.follow(ahead.popleft())
+        except (Conflict, StoreClosed):
+            return
+        finally:
+            self._carrying_on = False
+
+    def ring(self, signal: Signal) -> None:
+        """A timer has come: gathered, so that thousands at one moment share their commits."""
+        self._rung.append(signal)
+        if len(self._rung) == 1:
+            self.engine.spawn(self, self._answer_rung)
+
+    async def _answer_rung(self) -> None:
+        rung, self._rung = self._rung, []
+        if self.broken is not None:
+            return
+        try:
+            waiting = [told for signal in rung if (told := self.decide(signal)) is not None]
+            for told in waiting:
+                await self.follow(told)
+        except (Conflict, StoreClosed):
+            return
+
+    # --- effects out --------------------------------------------------------------------------------------------------
+
+    def begin(self, owed: Iterable[Effect]) -> None:
+        """Have everything done that is owed."""
+        for effect in owed:
+            if isinstance(effect, Invoke):
+                self._line_up(effect)
+            elif isinstance(effect, Sleep):
+                self._sleep(effect)
+            else:
+                self.engine.spawn(self, self._evaluate, effect)
+
+    def _line_up(self, effect: Invoke) -> None:
+        lane = self._lanes.get(effect.resource)
+        if lane is None:
+            lane = self._lanes[effect.resource] = Lane()
+        if lane.active < LANE:
+            lane.active += 1
+            self.engine.spawn(self, self._branch, effect, lane)
+        else:
+            lane.line.append(effect)
+
+    async def _branch(self, first: Invoke, lane: Lane) -> None:
+        """Make a call, tell what came of it, and carry on with what that owes; then with the next in line."""
+        effect: Invoke | None = first
+        try:
+            while effect is not None:
+                signal = await self._perform(effect) if effect.asked in self.execution.asked else None
+                owed = await self.hear(signal) if signal is not None else []
+                effect = self._mine(owed, effect.resource)
+                if effect is None and lane.line:
+                    effect = lane.line.popleft()
+        except (Conflict, StoreClosed):
+            return
+        finally:
+            lane.active -= 1
+
+    def _mine(self, owed: list[Effect], resource: str) -> Invoke | None:
+        """Of what is owed, one call to make in this task; the others are begun."""
+        mine: Invoke | None = None
+        rest: list[Effect] = []
+        for effect in owed:
+            if mine is None and isinstance(effect, Invoke) and effect.resource == resource:
+                mine = effect
+            else:
+                rest.append(effect)
+        if rest:
+            self.begin(rest)
+        return mine
+
+    async def _perform(self, effect: Invoke) -> Signal | None:
+        """The outside work, and nothing else, under a scope that can be cancelled; None where it was decided away."""
+        asked = effect.asked
+        with anyio.CancelScope() as scope:
+            self._scopes[asked] = scope
+            try:
+                output = await self.engine.workers.perform(self._call(effect))
+                return signals.Succeeded(asked, output)
+            except TaskError as error:
+                return signals.Failed(asked, Failure(error.error, error.cause))
+            except NoWorker as missing:
+                self.missing[asked] = missing
+                self.engine.missing(self, missing)
+                return None
+            finally:
+                del self._scopes[asked]
+        return self._late.pop(asked, None)
+
+    def _call(self, effect: Invoke) -> Call:
+        call = Call(
+            resource=effect.resource,
+            arguments=effect.arguments,
+            execution=self.execution.started.arn,
+            state=effect.state,
+            token=effect.token or f"{self.execution.started.arn}#{effect.asked}",
+            attempt=effect.attempt,
+            retry=effect.retry,
+            timeout=effect.timeout,
+            heartbeat=effect.heartbeat,
+        )
+        if not effect.outward:
+            if effect.timeout is not None:
+                call.begin = lambda: self._limit(effect.asked, effect.timeout or 0)
+            if effect.heartbeat is not None:
+                Pulse(self, effect, call)
+        return call
+
+    def _limit(self, asked: int, seconds: int) -> None:
+        due = self.engine.clock.now() + seconds * 1000
+        self.engine.timers.at(due, lambda: self.expire(asked, heartbeat=False))
+
+    def expire(self, asked: int, *, heartbeat: bool) -> None:
+        """The time of a call in flight is over: cut it off, and say so."""
+        if (scope := self._scopes.get(asked)) is not None:
+            self._late[asked] = signals.TimedOut(asked, heartbeat)
+            scope.cancel()
+
+    def _sleep(self, effect: Sleep) -> None:
+        signal: Signal = signals.TimedOut(effect.asked) if effect.task else signals.Rang(effect.asked)
+        self.engine.timers.at(effect.until, lambda: self.ring(signal))
+
+    async def _evaluate(self, effect: Evaluate) -> None:
+        with anyio.CancelScope() as scope:
+            self._scopes[effect.asked] = scope
+            try:
+                outcome = await evaluate(self.machine, self.execution, effect, self.engine.moment())
+            finally:
+                del self._scopes[effect.asked]
+        if not scope.cancelled_caught:
+            try:
+                self.begin(await self.hear(signals.Evaluated(effect.asked, outcome)))
+            except (Conflict, StoreClosed):
+                return
+
+    # --- its own life -------------------------------------------------------------------------------------------------
+
+    async def resume(self) -> None:
+        """Go on where the log ends: whatever was in flight is begun again, and said so."""
+        execution = self.execution
+        failing = []
+        asked = []
+        for seq, frame in execution.asked.items():
+            call = frame.waits
+            if isinstance(call, Invocation) and call.asked == seq and not call.submitted:
+                asked.append(seq)
+                found = self.engine.workers.find(call.resource, call.arguments)
+                if found is not None and found.on_interrupt == "fail":
+                    failing.append(seq)
+        if asked:
+            await self.hear(signals.Interrupted(tuple(asked), tuple(failing)))
+        self.begin(execution.owed())
+        if execution.ready and not self._carrying_on:
+            self._carrying_on = True
+            self.engine.spawn(self, self._carry_on)
+
+    def look_again(self) -> None:
+        """A worker was registered: calls that found none are made again."""
+        missing, self.missing = self.missing, {}
+        for asked in missing:
+            self.begin(effect for effect in self.execution.owed(asked - 1) if effect.asked == asked)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it waits for nothing but time and the outside."""
+        return not self._scopes and not self._carrying_on and not self._rung
+
+    def give_up(self, error: Exception) -> None:
+        """What memory holds is no longer sure to be what the disk holds: forget it; the engine may fold afresh."""
+        if self.broken is None:
+            self.broken = error
+            for scope in list(self._scopes.values()):
+                scope.cancel()
+            self.engine.lost(self, error)
+
+    def _close(self) -> None:
+        if not self.ended.is_set():
+            self.ended.set()
+            self.engine.finished(self)
+
+
+class Pulse:
+    """The heartbeat of a call in flight: each beat moves the moment at which patience ends."""
+
+    __slots__ = ("_asked", "_due", "_patience", "_run")
+
+    def __init__(self, run: Run, effect: Invoke, call: Call) -> None:
+        self._run = run
+        self._asked = effect.asked
+        self._patience = (effect.heartbeat or 0) * 1000
+        self._due = 0
+        begin = call.begin
+
+        def start() -> None:
+            begin()
+            self.beat()
+            self._watch()
+
+        call.begin = start
+        call.beat = self.beat
+
+    def beat(self) -> None:
+        """A sign of life."""
+        self._due = self._run.engine.clock.now() + self._patience
+
+    def _watch(self) -> None:
+        self._run.engine.timers.at(self._due, self._look)
+
+    def _look(self) -> None:
+        if self._run.engine.clock.now() >= self._due:
+            self._run.expire(self._asked, heartbeat=True)
+        else:
+            self._watch()
+
+
+def record(decision: Decision) -> Record:
+    """A decision as the store takes it."""
+    events = decision.events
+    ids = [event.id for event in events if event.id]
+    return Record(
+        first=events[0].seq,
+        last=events[-1].seq,
+        at=events[-1].at,
+        body=facts.encode(events),
+        first_id=ids[0] if ids else 0,
+        last_id=ids[-1] if ids else 0,
+    )
