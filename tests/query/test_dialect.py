@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -115,7 +116,23 @@ def test_a_slice_owns_its_bytes_and_builds_no_tree():
     found = compile_path("$.b.x").render(here, MOMENT)
     assert bytes(found) == b'[1,2,{"k":"v"}]'
     assert not here.parsed
-    assert len(memoryview(found)) == len(bytes(found))
+
+
+def test_a_slice_does_not_keep_the_whole_input_alive():
+    data = bytes(INPUT) + b" "
+    before = sys.getrefcount(data)
+    value = Value(data)
+    found = compile_path("$.b.x").render(scope(value), MOMENT)
+    del value
+    assert bytes(found) == b'[1,2,{"k":"v"}]'
+    assert sys.getrefcount(data) == before
+
+
+def test_a_template_builds_the_tree_only_for_many_expressions():
+    few, many = scope(), scope()
+    DIALECT.compile({"a.$": "$.a", "b.$": "$.b.y"}).render(few, MOMENT)
+    DIALECT.compile({"a.$": "$.a", "b.$": "$.b.y", "c": [{"d.$": "$.s"}]}).render(many, MOMENT)
+    assert (few.parsed, many.parsed) == (False, True)
 
 
 @pytest.mark.parametrize(

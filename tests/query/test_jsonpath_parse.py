@@ -126,6 +126,11 @@ def test_what_is_no_call(text, position):
     assert caught.value.position == position
 
 
+def test_long_texts_are_read_in_linear_time():
+    for text in ("$" + "a" * 100_000, "$" + ".a" * 10_000, "$['" + "\\'" * 10_000 + "']"):
+        assert parse_path(text).source == text
+
+
 def test_calls_nest_ten_deep():
     def nested(depth):
         return "States.Array(" * depth + ")" * depth

@@ -207,7 +207,10 @@ def test_a_regular_expression_makes_it_heavy(path, heavy):
     assert compile_selection(parse_path(path)).heavy is heavy
 
 
-@pytest.mark.parametrize("path", ["$..*", "$[?(@.a in $..b)]", "$[?($[?($[?(@)])])]", "$..*..*", "$[*][*][*]"])
+@pytest.mark.parametrize(
+    "path",
+    ["$..*", "$..nothing", "$..[?(@.nothing)]", "$[?(@.a in $..b)]", "$[?($[?($[?(@)])])]", "$..*..*", "$[*][*][*]"],
+)
 def test_the_budget_ends_what_would_not_end(path):
     document = [{"a": 1, "b": [[1] * 10] * 10}] * 200
     selection = compile_selection(parse_path(path))

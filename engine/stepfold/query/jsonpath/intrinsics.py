@@ -250,6 +250,7 @@ def _identity(value: Json, meter: Meter) -> Json:
 
 
 def _merge(arguments: _Arguments, _moment: Moment, _meter: Meter) -> Json:
+    """Shallow. AWS's recorded key orders are those of a Java HashMap; ours is the left's, then the right's new ones."""
     left, right, deep = arguments
     if not isinstance(left, dict) or not isinstance(right, dict):
         raise FunctionFailed("two objects are expected")

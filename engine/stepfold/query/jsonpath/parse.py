@@ -58,6 +58,7 @@ OPERATORS = (
 
 _NAME_ENDS = frozenset(".[]()'\"* \t\r\n")
 _STOPS = {"whole": _NAME_ENDS, "argument": _NAME_ENDS | {","}, "filter": _NAME_ENDS | frozenset(",<>=!~&|")}
+_VARIABLE = re.compile(r"[^\W\d]\w*")
 _WORD = re.compile(r"[A-Za-z]+")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -149,10 +150,7 @@ class _Reader:
         self.want("$")
         if self.take("$"):
             return "$$"
-        start = self.at
-        while self.at < len(self.text) and self.text[start : self.at + 1].isidentifier():
-            self.at += 1
-        return "$" + self.text[start : self.at]
+        return "$" + (self.match(_VARIABLE) or "")
 
     def step(self, place: str) -> Flat:
         """What follows a dot: AWS takes a bracket there, too (`$.a.['b c']`)."""
