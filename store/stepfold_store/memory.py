@@ -162,7 +162,7 @@ class MemoryStore:
         """Take streams that are due."""
         self._open()
         due = [entry for entry in self._entries.values() if self._is_claimable(entry, now)]
-        due.sort(key=lambda entry: (entry.due is not None, entry.due or 0, entry.started))
+        due.sort(key=lambda entry: (entry.due or 0, entry.started, entry.key))
         taken = []
         for stream in list(dict.fromkeys(entry.key for entry in due))[:limit]:
             self._fence += 1
@@ -243,11 +243,13 @@ class MemoryStore:
         """The stream's version, each time it has grown."""
         self._open()
         seen = -1
-        while not self._closed:
+        while True:
             version = self._version(stream)
             if version > seen:
                 seen = version
                 yield version
+            elif self._closed:
+                return
             else:
                 await self._grown.setdefault(stream, anyio.Event()).wait()
 

@@ -145,12 +145,12 @@ ORDER BY started DESC, key DESC LIMIT :limit;
 UPDATE lease SET owner = '', until = 0;
 
 -- name: claimable
-SELECT DISTINCT stream.key, stream.name FROM catalog
+SELECT stream.key, stream.name FROM catalog
 JOIN stream ON stream.name = catalog.key
 LEFT JOIN lease ON lease.stream = stream.key
 WHERE catalog.ended IS NULL AND coalesce(lease.until, 0) <= :now
 AND (catalog.due IS NULL OR catalog.due <= :now OR EXISTS (SELECT 1 FROM inbox WHERE inbox.stream = catalog.key))
-ORDER BY catalog.due, catalog.started LIMIT :limit;
+GROUP BY stream.key ORDER BY min(coalesce(catalog.due, 0)), min(catalog.started), stream.name LIMIT :limit;
 
 -- name: next_fence
 INSERT INTO meta (name, value) VALUES ('fence', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value;

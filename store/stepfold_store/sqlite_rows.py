@@ -263,7 +263,7 @@ class Reading:
         self._next, self._size = self._place or self.after + 1, 0
         try:
             return self._more_back(db) if self.reverse else self._more(db)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, TypeError) as error:  # a page, or a number that is none
             raise self._damage(self._next, str(error)) from error
 
     def _more(self, db: sqlite3.Connection) -> list[Record]:
@@ -317,7 +317,11 @@ class Reading:
     def _check(self, record: Record, first: int, before: bytes, checksum: bytes) -> None:
         if record.first != first:
             raise self._damage(first, "it is missing")
-        if chained(before, record) != checksum:
+        try:
+            fits = chained(before, record) == checksum
+        except (TypeError, struct.error):  # SQLite keeps whatever kind of value it is given
+            fits = False
+        if not fits:
             raise self._damage(record.first, "its checksum does not fit")
 
     def _are_some(self, found: list[Record]) -> bool:
