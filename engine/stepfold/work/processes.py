@@ -12,6 +12,7 @@ processes of the same user are heard.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 import signal
@@ -35,6 +36,7 @@ LINE_BYTES = 64 * 1024
 _READ_BYTES = 8 * 1024  # of output, between two looks at all else
 _DRAIN_READS = 32
 _KILL_SECONDS = 5
+"""How long a child that hung up, or was killed, is waited for."""
 
 Stream = Literal["stdout", "stderr"]
 OnLine = Callable[[str | None, Stream, str], None]
@@ -86,6 +88,7 @@ class Child:
         self._connections: set[_Connection] = set()
         self._lines: dict[int, _Lines] = {}
         self._listener: socket.socket | None = None
+        self._patience = math.inf  # until when it may live
         self._pidfd = -1
         self._selector = selectors.DefaultSelector()
         try:
@@ -148,7 +151,10 @@ class Child:
         """Hear the child until it ends; cancelled, kill it first."""
         try:
             while not self.gone.is_set():
-                await anyio.wait_readable(self._selector.fileno())
+                with anyio.CancelScope(deadline=self._patience) as scope:
+                    await anyio.wait_readable(self._selector.fileno())
+                if scope.cancelled_caught:
+                    break
                 self._turn()
         finally:
             self.kill()
@@ -225,8 +231,8 @@ class Child:
         if self._asking is connection:
             self._asking = None
             self.ready = anyio.Event()
-        if self._listener is None:  # the only way to reach it is closed
-            self.kill()
+        if self._listener is None:  # the only way to reach it is closed: it is about to end, or is made to
+            self._patience = min(self._patience, anyio.current_time() + _KILL_SECONDS)
             if self._pidfd < 0:
                 self._end()
 

@@ -181,6 +181,8 @@ class Reader:
             return True
         end = self._data.find(b"\r\n\r\n", start)
         if end < 0:
+            if len(self._data) > HEAD_BYTES:
+                raise BadRequest("the trailers of a request are too long")
             return False
         del self._data[: end + 4]
         return True

@@ -237,6 +237,10 @@ function written(result) {
 async function answer(api, handler, { headers, body }) {
   const request = headers["lambda-runtime-aws-request-id"];
   let { error, result, ends } = await run(handler, headers, body.toString("utf8"));
+  unhandled = (late) => {
+    console.error(late);
+    ends = true;
+  };
   if (error === undefined) {
     try {
       result = written(result);
@@ -251,6 +255,13 @@ async function answer(api, handler, { headers, body }) {
     await api.ask("POST", `invocation/${request}/error`, JSON.stringify(fault), fault.errorType);
   }
   if (ends) exit(129); // as Lambda's does after an error that nobody caught
+  unhandled = lost;
+}
+
+// An error between two events: no call can be told, so the process ends and the next call gets a new one.
+function lost(error) {
+  console.error(error);
+  exit(129);
 }
 
 async function main() {
@@ -271,6 +282,7 @@ async function main() {
   } catch (error) {
     return startError(error);
   }
+  unhandled = lost;
   for (;;) await answer(api, handler, await api.ask("GET", "invocation/next"));
 }
 
