@@ -1,13 +1,104 @@
-"""All that is wrong with a definition (being written)."""
+"""All that is wrong with a definition, and where: with AWS's codes and places, and AWS's texts where they are known.
+
+A check goes on after the first mistake, and takes any text at all. What a part may hold stands in `fields.py`, the
+values of fields in `shapes.py`, the rules of a Choice in `choices.py`, the ways between states in `graph.py`.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 
-from stepfold.query.values import Json
+from stepfold.query.values import MAX_DEPTH, Json, NotAdmitted, admit, admit_tree, tree
 
-from .diagnostics import Diagnostic
+from .diagnostics import ERROR, SCHEMA, Diagnostic, View
+from .fields import MACHINE
+from .graph import check_graph
+from .limits import DEFINITION_BYTES
+from .shapes import members
+
+_SHOWN = 500
+"""So much of an unreadable text is shown in its diagnostic."""
+
+_NOT_A_TOKEN = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
 
 
-def check(definition: bytes | str | Mapping[str, Json], *, type: str = "STANDARD", placeholders: bool = False) -> list[Diagnostic]:  # noqa
-    return []
+def check(
+    definition: bytes | str | Mapping[str, Json],
+    *,
+    type: str = "STANDARD",  # noqa: A002 -- AWS's word
+    placeholders: bool = False,
+) -> list[Diagnostic]:
+    """List what is wrong with a definition: errors and warnings, in the order of its parts.
+
+    With `placeholders` a text that holds `${Name}` counts as any value of the right kind.
+    """
+    try:
+        plain = _read(definition)
+    except _Unreadable as unreadable:
+        return [unreadable.diagnostic]
+    whole = plain.get("QueryLanguage", "JSONPath")
+    view = View(
+        found=[],
+        placeholders=placeholders,
+        express=type == "EXPRESS",
+        whole="JSONata" if whole == "JSONata" else "JSONPath",
+    )
+    members(view, plain, "", MACHINE)
+    check_graph(view, plain)
+    return view.found
+
+
+class _Unreadable(Exception):
+    def __init__(self, message: str, location: str | None = None, code: str = SCHEMA) -> None:
+        super().__init__(message)
+        self.diagnostic = Diagnostic(ERROR, code, message, location)
+
+
+def _read(definition: bytes | str | Mapping[str, Json]) -> dict[str, Json]:
+    plain: Json = None
+    try:
+        if not isinstance(definition, bytes | str):
+            plain = tree(admit_tree(definition))
+        elif definition.strip():
+            if len(definition) > DEFINITION_BYTES:
+                size = f"{len(definition)} characters, {DEFINITION_BYTES} are allowed"
+                raise _Unreadable(f"The definition has {size}: split it into several machines")
+            plain = tree(admit(definition))
+    except NotAdmitted as refused:
+        raise _why(definition, str(refused)) from None
+    if not isinstance(plain, dict):
+        raise _Unreadable("Definition must be a valid JSON object")
+    return plain
+
+
+def _why(definition: bytes | str | Mapping[str, Json], refused: str) -> _Unreadable:
+    """Say of a refused text where it stops being JSON, in the words of AWS's parser as far as they are known."""
+    if f"deeper than {MAX_DEPTH}" in refused:
+        return _Unreadable(f"The definition nests deeper than {MAX_DEPTH} levels", code="TOO_DEEPLY_NESTED")
+    try:
+        text = definition.decode() if isinstance(definition, bytes) else definition
+        if isinstance(text, str):
+            json.loads(text)
+    except json.JSONDecodeError as error:
+        return _syntax(error)
+    except (UnicodeDecodeError, RecursionError, ValueError):
+        pass
+    return _Unreadable(refused, code="INVALID_JSON_DESCRIPTION")
+
+
+def _syntax(error: json.JSONDecodeError) -> _Unreadable:
+    token = _NOT_A_TOKEN.match(error.doc, error.pos) if error.msg == "Expecting value" else None
+    column = error.colno
+    if token:
+        column += len(token[0])
+        words = f"Unrecognized token '{token[0]}': was expecting (JSON String, Number, Array, Object or token "
+        words += "'null', 'true' or 'false')"
+    else:
+        words = error.msg
+    shown = f'"{error.doc[:_SHOWN]}"'
+    if len(error.doc) > _SHOWN:
+        shown += f"[truncated {len(error.doc) - _SHOWN} chars]"
+    source = f"[Source: (String){shown}; line: {error.lineno}, column: {column}]"
+    return _Unreadable(f"{words}\n at {source}", source, "INVALID_JSON_DESCRIPTION")

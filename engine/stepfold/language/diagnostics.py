@@ -1,8 +1,10 @@
-"""What a check finds: one finding with AWS's code and place, AWS's one line of all of them, and the text checked."""
+"""What a check finds, and the one line that AWS makes of it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -13,6 +15,8 @@ ERROR: Literal["ERROR"] = "ERROR"
 WARNING: Literal["WARNING"] = "WARNING"
 
 SCHEMA = "SCHEMA_VALIDATION_FAILED"
+
+_PLACEHOLDER = re.compile(r"\$\{[^{}]+\}")
 
 
 class Diagnostic(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -26,6 +30,34 @@ class Diagnostic(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str
     message: str
     location: str | None = None
+
+
+@dataclass(slots=True)
+class View:
+    """What a check sees besides the value it looks at: where findings go, and under which rules it looks.
+
+    `placeholders` says that a text with `${Name}` in it stands for a value of the right kind; `express`, that the
+    machine is an Express workflow; `whole`, the query language of the whole machine, `jsonata`, whether the state
+    looked at is written in JSONata.
+    """
+
+    found: list[Diagnostic]
+    placeholders: bool = False
+    express: bool = False
+    whole: str = "JSONPath"
+    jsonata: bool = False
+
+    def error(self, message: str, place: str | None, code: str = SCHEMA) -> None:
+        """Note what is wrong; an empty place is the definition itself."""
+        self.found.append(Diagnostic(ERROR, code, message, "/" if place == "" else place))
+
+    def warning(self, code: str, message: str, place: str) -> None:
+        """Note what is likely not meant."""
+        self.found.append(Diagnostic(WARNING, code, message, place))
+
+    def open(self, value: Json) -> bool:
+        """Whether the value is left open by a placeholder."""
+        return self.placeholders and isinstance(value, str) and _PLACEHOLDER.search(value) is not None
 
 
 def as_invalid_definition(diagnostics: Iterable[Diagnostic]) -> str:
