@@ -1,0 +1,22 @@
+"""A definition in a file, as JSON text: `.asl.json` as it stands, `.asl.yaml` and `.asl.yml` written out as JSON.
+
+YAML is read as templates are (`notation.py`): what looks like a date stays text, as the language wants it.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from stepfold.errors import InvalidDefinition
+
+from .notation import ProjectError, definition_text, read_file
+
+
+def read(path: str | PathLike[str]) -> str:
+    """The JSON text of the definition; raises InvalidDefinition, which names the file, the line and the column."""
+    file = Path(path)
+    try:
+        return definition_text(read_file(file), file)
+    except ProjectError as error:
+        raise InvalidDefinition(str(error)) from None
