@@ -134,10 +134,12 @@ _FAMILY: Final = {"Lambda": "LambdaFunction", "Activity": "Activity", "Task": "T
 def _scheduled(fact: facts.TaskScheduled, seen: _Seen) -> _Told:
     task = _whose(seen.task)
     arguments = seen.call.arguments if seen.call is not None else seen.frame.value
-    limits = {"timeoutInSeconds": fact.timeout, "heartbeatInSeconds": fact.heartbeat}
+    limits: Details = {"timeoutInSeconds": fact.timeout, "heartbeatInSeconds": fact.heartbeat}
+    if fact.role is not None:
+        limits["taskCredentials"] = {"roleArn": fact.role}
     match task.family:
         case "Lambda":
-            limits.pop("heartbeatInSeconds")
+            del limits["heartbeatInSeconds"]
             return "LambdaFunctionScheduled", {"resource": fact.resource, **_given(arguments), **limits}
         case "Activity":
             return "ActivityScheduled", {"resource": fact.resource, **_given(arguments), **limits}

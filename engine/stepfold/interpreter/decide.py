@@ -226,6 +226,9 @@ def _carry_on(machine: Machine, execution: Execution, frame: Frame, moment: Mome
         record.all(frame, failure.fail(machine, execution, frame, failure.of_query(frame, error), moment))
     except dataflow.Met as error:
         record.all(frame, failure.fail(machine, execution, frame, error.failure, moment))
+    except RecursionError:
+        deep = QueryError("The data of the state nests too deeply.")
+        record.all(frame, failure.fail(machine, execution, frame, failure.of_query(frame, deep), moment))
 
 
 def _enter(machine: Machine, frame: Frame, record: Record) -> None:

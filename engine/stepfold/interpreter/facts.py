@@ -140,7 +140,8 @@ class TimerRang(_Fact, frozen=True):
 class TaskScheduled(_Fact, frozen=True):
     """A resource is asked for work; the answer names this event. `timeout` and `heartbeat` are in seconds.
 
-    `outward` tells that the answer comes from outside this process (a callback, an activity's worker).
+    `outward` tells that the answer comes from outside this process (a callback, an activity's worker); `role` is the
+    role that Credentials name.
     """
 
     resource: str
@@ -149,6 +150,7 @@ class TaskScheduled(_Fact, frozen=True):
     heartbeat: int | None = None
     token: str | None = None
     outward: bool = False
+    role: str | None = None
 
 
 class TaskStarted(_Fact, frozen=True):

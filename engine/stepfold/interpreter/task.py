@@ -11,7 +11,7 @@ from stepfold.language.failures import TASK_FAILED, TIMEOUT
 from stepfold.language.limits import MAX_WAIT_SECONDS
 from stepfold.language.timestamps import instant
 from stepfold.query.template import Moment, QueryError, Scope
-from stepfold.query.values import Json, Number, Value, text
+from stepfold.query.values import Json, Number, Value, text, tree
 
 from . import dataflow, facts, signals
 from .execution import DEADLINE_ALLOWANCE, Execution, Facts, Frame, Invocation, deadline
@@ -29,7 +29,7 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     step = machine.steps[frame.state]
     state = step.of(states.Task)
     resource = step.asked
-    token = _token(execution, moment) if resource.outward else None
+    token = None if resource.pattern == "answer" and not resource.outward else _token(execution, moment)
     arguments = _task_arguments(step, execution, frame, moment, token)
     dataflow.within(execution, arguments, _said(step), "provided parameters")
     timeout, heartbeat = _literal(state.timeout_seconds), _literal(state.heartbeat_seconds)
@@ -38,7 +38,13 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     if step.heartbeat_path is not None:
         heartbeat = _seconds(step.heartbeat_path, dataflow.scope(execution, frame, frame.input), "HeartbeatSecondsPath")
     yield facts.TaskScheduled(
-        resource.arn, UNSET if arguments is frame.value else arguments, timeout, heartbeat, token, resource.outward
+        resource.arn,
+        UNSET if arguments is frame.value else arguments,
+        timeout,
+        heartbeat,
+        token,
+        resource.outward,
+        _role(step, execution, frame, moment),
     )
     if resource.family != "Activity":
         yield facts.TaskStarted()
@@ -56,6 +62,14 @@ def _task_arguments(step: Step, execution: Execution, frame: Frame, moment: Mome
         dataflow.given(step, execution, frame, moment), lambda: dataflow.context(execution, frame, token=token)
     )
     return dataflow.rendered(frame, "Parameters", step.parameters, seen, moment)
+
+
+def _role(step: Step, execution: Execution, frame: Frame, moment: Moment) -> str | None:
+    if step.credentials is None:
+        return None
+    seen = dataflow.scope(execution, frame, frame.input)
+    plain = tree(dataflow.rendered(frame, "Credentials", step.credentials, seen, moment))
+    return str(plain["RoleArn"])
 
 
 def _token(execution: Execution, moment: Moment) -> str:

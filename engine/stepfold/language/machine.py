@@ -6,11 +6,12 @@ or has its default compiles to None: the interpreter passes it over with one com
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -45,8 +46,10 @@ class Special(Enum):
 NOTHING: Final = Special.NOTHING
 DISCARD: Final = Special.DISCARD
 
-Place: TypeAlias = Reference | Special | None
+Pipe: TypeAlias = PathTemplate | Literal[Special.NOTHING] | None
+Place: TypeAlias = Reference | Literal[Special.DISCARD] | None
 Caught: TypeAlias = tuple[states.Catcher, Place]
+Kind = TypeVar("Kind")
 
 
 @dataclass(slots=True, eq=False)
@@ -57,8 +60,8 @@ class Step:
     type: str
     state: states.State
     dialect: str = "JSONPath"
-    input_path: PathTemplate | Special | None = None
-    output_path: PathTemplate | Special | None = None
+    input_path: Pipe = None
+    output_path: Pipe = None
     parameters: Template | None = None
     result_selector: Template | None = None
     item_selector: Template | None = None
@@ -80,6 +83,19 @@ class Step:
     catch: tuple[Caught, ...] = ()
     retry: tuple[states.Retrier, ...] = ()
     blocks: tuple[str, ...] = ()
+
+    def of(self, kind: builtins.type[Kind]) -> Kind:
+        """The state itself, which its type says is of this kind."""
+        if not isinstance(self.state, kind):
+            raise AssertionError(f"the state {self.name!r} is a {self.type}, not a {kind.__name__}")
+        return self.state
+
+    @property
+    def asked(self) -> Resource:
+        """What a Task asks for."""
+        if self.resource is None:
+            raise AssertionError(f"the state {self.name!r} asks for no resource")
+        return self.resource
 
 
 class Machine:
@@ -217,7 +233,7 @@ def _words(text: str | None, field: str) -> Expression | None:
     return None if text is None else compile_intrinsic_or_path(text, field=field)
 
 
-def _pipe(text: str | None, field: str) -> PathTemplate | Special | None:
+def _pipe(text: str | None, field: str) -> Pipe:
     if text is None:
         return NOTHING
     return None if text == "$" else compile_path(text, field=field)

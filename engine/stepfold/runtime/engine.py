@@ -235,9 +235,10 @@ class Engine:
         self._store = await open_store(source) if isinstance(source, str | PathLike) else source
         self._stack.push_async_callback(self._store.close)
         try:
-            self._group = await self._stack.enter_async_context(anyio.create_task_group())
             for belonging in self._belongings:
                 await self._stack.enter_async_context(belonging)
+            # Entered last, so left first: no call may see its child process go away and have that recorded.
+            self._group = await self._stack.enter_async_context(anyio.create_task_group())
             if isinstance(self.clock, ManualClock):
                 self.clock.idle = self._idle
             self._group.start_soon(self.timers.keep)
