@@ -5,7 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stepfold.language.rules import IS_PRESENT, And, Compare, Or, Rule
-from stepfold.query.template import Scope
+from stepfold.query.template import Moment, Scope
+from stepfold.query.values import Value, text
+
+
+class Choosing:
+    """The rules of a Choice as a template, which renders to the index of the first that holds, or to -1.
+
+    So a choice that costs too much for a decision is evaluated elsewhere, like any other field.
+    """
+
+    heavy = True
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = rules
+
+    def render(self, scope: Scope, moment: Moment) -> Value:  # noqa: ARG002  (no rule looks at the clock)
+        """The index, as JSON."""
+        chosen = choose(self.rules, scope)
+        return text(-1 if chosen is None else self.rules.index(chosen))
 
 
 def choose(rules: Sequence[Rule], scope: Scope) -> Rule | None:

@@ -18,6 +18,7 @@ from .execution import Execution, Frame, Invocation, Items
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Place, Step
+    from stepfold.query.jsonpath.dialect import PathTemplate
 
 
 class Wanted(Exception):  # the core's way to say: evaluate this elsewhere, and tell me
@@ -51,6 +52,16 @@ def rendered(frame: Frame, field: str, template: Template, scope: Scope, moment:
     if isinstance(outcome, Failure):
         raise QueryError(outcome.cause or "", outcome.error or "")
     return outcome
+
+
+def picked(frame: Frame, field: str, path: PathTemplate, scope: Scope, moment: Moment) -> Json:
+    """What the path points to, as a tree. Raises QueryError and Wanted."""
+    if path.heavy or field in frame.evaluated:
+        return tree(rendered(frame, field, path, scope, moment))
+    try:
+        return path.pick(scope)
+    except Overrun:
+        raise Wanted(field, path, scope) from None
 
 
 def given(step: Step, execution: Execution, frame: Frame, moment: Moment) -> Value:

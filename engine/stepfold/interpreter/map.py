@@ -48,14 +48,14 @@ def _begin(step: Step, execution: Execution, frame: Frame, moment: Moment) -> fa
         len(values.items(array)),
         step.blocks[0],
         UNSET if array is frame.value else array,
-        _concurrency(step, dataflow.scope(execution, frame, given)),
+        _concurrency(step, frame, dataflow.scope(execution, frame, given), moment),
     )
 
 
-def _concurrency(step: Step, seen: Scope) -> int:
+def _concurrency(step: Step, frame: Frame, seen: Scope, moment: Moment) -> int:
     if step.max_concurrency_path is None:
         return _literal(step.of(states.Map).max_concurrency)
-    value = step.max_concurrency_path.pick(seen)
+    value = dataflow.picked(frame, "MaxConcurrencyPath", step.max_concurrency_path, seen, moment)
     if isinstance(value, bool) or not isinstance(value, int):
         shown = bytes(values.text(value)).decode()
         raise QueryError(

@@ -8,16 +8,17 @@ from msgspec import UNSET
 
 from stepfold.language import states
 from stepfold.language.failures import Failure
-from stepfold.query.template import Moment, QueryError
+from stepfold.query.template import Moment, Overrun, QueryError, Scope
 from stepfold.query.values import Value, tree
 
 from . import dataflow, facts
-from .choice import choose
+from .choice import Choosing, choose
 from .execution import Execution, Facts, Frame, Items, On
 from .failure import fail
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine, Step
+    from stepfold.language.rules import Rule
 
 
 def hand_on(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -37,11 +38,23 @@ def choose_next(machine: Machine, execution: Execution, frame: Frame, moment: Mo
     """
     step = machine.steps[frame.state]
     value = dataflow.given(step, execution, frame, moment)
-    rule = choose(step.rules, dataflow.scope(execution, frame, value))
+    seen = dataflow.scope(execution, frame, value)
+    rule = _chosen(step, frame, seen, moment)
     target = step.default if rule is None else rule.next
     if target is None:
         raise QueryError("Failed to transition out of the state. The state does not point to a next state.")
     yield from leave(step, execution, frame, dataflow.outward(step, execution, frame, value, moment), target)
+
+
+def _chosen(step: Step, frame: Frame, seen: Scope, moment: Moment) -> Rule | None:
+    """The first rule that holds: found here, or evaluated elsewhere where that may cost too much."""
+    if not step.heavy_rules and "Choices" not in frame.evaluated:
+        try:
+            return choose(step.rules, seen)
+        except Overrun:
+            raise dataflow.Wanted("Choices", Choosing(step.rules), seen) from None
+    index = tree(dataflow.rendered(frame, "Choices", Choosing(step.rules), seen, moment))
+    return None if index < 0 else step.rules[index]
 
 
 def succeed(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:

@@ -33,10 +33,11 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     arguments = _task_arguments(step, execution, frame, moment, token)
     dataflow.within(execution, arguments, _said(step), "provided parameters")
     timeout, heartbeat = _literal(state.timeout_seconds), _literal(state.heartbeat_seconds)
+    raw = dataflow.scope(execution, frame, frame.input)
     if step.timeout_path is not None:
-        timeout = _seconds(step.timeout_path, dataflow.scope(execution, frame, frame.input), "TimeoutSecondsPath")
+        timeout = _seconds(frame, "TimeoutSecondsPath", step.timeout_path, raw, moment)
     if step.heartbeat_path is not None:
-        heartbeat = _seconds(step.heartbeat_path, dataflow.scope(execution, frame, frame.input), "HeartbeatSecondsPath")
+        heartbeat = _seconds(frame, "HeartbeatSecondsPath", step.heartbeat_path, raw, moment)
     yield facts.TaskScheduled(
         resource.arn,
         UNSET if arguments is frame.value else arguments,
@@ -95,7 +96,7 @@ def wait(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -
     """Wait: until a moment that is reckoned once, and recorded."""
     step = machine.steps[frame.state]
     value = dataflow.given(step, execution, frame, moment)
-    until = _until(step, dataflow.scope(execution, frame, value), moment)
+    until = _until(step, frame, dataflow.scope(execution, frame, value), moment)
     if until - moment.now > MAX_WAIT_SECONDS * 1000:
         raise QueryError("Wait state delay is too long.")
     yield facts.WaitStarted(until)
@@ -108,33 +109,33 @@ def waited(machine: Machine, execution: Execution, frame: Frame, moment: Moment)
     yield from leave(step, execution, frame, dataflow.outward(step, execution, frame, value, moment), step.next)
 
 
-def _until(step: Step, seen: Scope, moment: Moment) -> int:
+def _until(step: Step, frame: Frame, seen: Scope, moment: Moment) -> int:
     state = step.of(states.Wait)
     if step.seconds_path is not None:
-        return moment.now + _wait_seconds(step.seconds_path, seen) * 1000
+        seconds = dataflow.picked(frame, "SecondsPath", step.seconds_path, seen, moment)
+        return moment.now + _wait_seconds(step.seconds_path.source, seconds) * 1000
     if step.timestamp_path is not None:
-        return _wait_timestamp(step.timestamp_path, seen)
+        timestamp = dataflow.picked(frame, "TimestampPath", step.timestamp_path, seen, moment)
+        return _wait_timestamp(step.timestamp_path.source, timestamp)
     if state.timestamp is not None:
         return _whole_seconds(instant(state.timestamp) or 0)
     return moment.now + int(state.seconds or 0) * 1000
 
 
-def _wait_seconds(path: PathTemplate, seen: Scope) -> int:
-    value = _picked(path, seen, f"The SecondsPath parameter does not reference an input value: {path.source}")
+def _wait_seconds(path: str, value: Json) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise QueryError(f"The SecondsPath parameter cannot be parsed as a long value: {path.source} == {_java(value)}")
+        raise QueryError(f"The SecondsPath parameter cannot be parsed as a long value: {path} == {_java(value)}")
     if value < 0:
-        raise QueryError(f"The SecondsPath parameter references a negative value: {path.source} == {value}")
+        raise QueryError(f"The SecondsPath parameter references a negative value: {path} == {value}")
     return value
 
 
-def _wait_timestamp(path: PathTemplate, seen: Scope) -> int:
-    value = _picked(path, seen, f"The TimestampPath parameter does not reference an input value: {path.source}")
+def _wait_timestamp(path: str, value: Json) -> int:
     found = instant(value) if isinstance(value, str) else None
     if found is None:
         raise QueryError(
             "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: "
-            f"{path.source} == {_java(value)}"
+            f"{path} == {_java(value)}"
         )
     return _whole_seconds(found)
 
@@ -144,20 +145,13 @@ def _whole_seconds(nanoseconds: int) -> int:
     return nanoseconds // 1_000_000_000 * 1000
 
 
-def _seconds(path: PathTemplate, seen: Scope, field: str) -> int:
-    value = path.pick(seen)
+def _seconds(frame: Frame, field: str, path: PathTemplate, seen: Scope, moment: Moment) -> int:
+    value = dataflow.picked(frame, field, path, seen, moment)
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         # The text is modelled on MaxConcurrencyPath's: unverified for this field.
         shown = bytes(text(value)).decode()
         raise QueryError(f"The {field} field refers to value {shown} which is not a valid integer: {path.source}")
     return value
-
-
-def _picked(path: PathTemplate, seen: Scope, otherwise: str) -> Json:
-    try:
-        return path.pick(seen)
-    except QueryError:
-        raise QueryError(otherwise) from None
 
 
 def _java(value: Json) -> str:

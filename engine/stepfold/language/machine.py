@@ -33,7 +33,7 @@ from . import states
 from .check import check
 from .diagnostics import ERROR, Diagnostic, as_invalid_definition, as_text
 from .resources import Resource, parse_resource
-from .rules import Rule, compile_rule
+from .rules import Rule, compile_rule, heavy
 
 
 class Special(Enum):
@@ -76,6 +76,7 @@ class Step:
     cause_path: Expression | None = None
     max_concurrency_path: PathTemplate | None = None
     rules: tuple[Rule, ...] = ()
+    heavy_rules: bool = False
     default: str | None = None
     next: str | None = None
     resource: Resource | None = None
@@ -182,6 +183,7 @@ def _step(name: str, state: states.State) -> Step:
     match state:
         case states.Choice():
             step.rules = tuple(compile_rule(rule) for rule in state.choices)
+            step.heavy_rules = any(heavy(rule) for rule in step.rules)
             step.default = state.default
         case states.Fail():
             step.error_path = _words(state.error_path, "ErrorPath")

@@ -85,6 +85,13 @@ def compile_rule(raw: Mapping[str, Json], place: tuple[str | int, ...] = ()) -> 
     return Compare(variable=_path(raw["Variable"], (*place, "Variable")), operator=found, operand=operand, next=target)
 
 
+def heavy(rule: Rule) -> bool:
+    """Whether the rule holds a path whose cost cannot be bounded (see `query.template.Template`)."""
+    if isinstance(rule, Compare):
+        return rule.variable.heavy or (rule.operator.path and rule.operand.heavy)
+    return any(heavy(part) for part in (rule.rules if isinstance(rule, And | Or) else (rule.rule,)))
+
+
 def _path(text: str, place: tuple[str | int, ...]) -> PathTemplate:
     try:
         return compile_path(text, field="Variable")  # an operand that is missing fails in the same words
