@@ -117,11 +117,11 @@ async def test_what_was_submitted_before_the_refusal_was_heard_stays_refused(sto
 async def test_racing_writers_leave_one_line(store):
     async def write(word):
         for _ in range(25):
-            done = False
-            while not done:
+            outcome = Conflict
+            while outcome is Conflict:
                 rows = await everything(store, "s")
                 version = rows[-1].last if rows else 0
-                done = await fate(store.submit("s", version, [record(version + 1, 2, word)])) is None
+                outcome = await fate(store.submit("s", version, [record(version + 1, 2, word)]))
 
     async with anyio.create_task_group() as group:
         for word in "ABCD":
