@@ -10,7 +10,3 @@ def handler(event, context):
 
     print(f'fetched {len(event["dataToProcess"])} records of "{event["dataId"]}"')
     return event
-
-
-# ruff: noqa: ANN001, ANN201, ARG001, D103, INP001, T201 -- a handler as people write it for Lambda
-# mypy: disable-error-code="no-untyped-def"

@@ -16,7 +16,3 @@ def handler(event, context):
 
     print(f"processed {', '.join(batch)}; {len(event['dataToProcess'])} left")
     return event
-
-
-# ruff: noqa: ANN001, ANN201, ARG001, D103, INP001, T201 -- a handler as people write it for Lambda
-# mypy: disable-error-code="no-untyped-def"

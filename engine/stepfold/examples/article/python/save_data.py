@@ -11,7 +11,3 @@ def handler(event, context):
 
     print(f'saved {event["saved"]} records of "{event["dataId"]}"')
     return event
-
-
-# ruff: noqa: ANN001, ANN201, ARG001, D103, INP001, T201 -- a handler as people write it for Lambda
-# mypy: disable-error-code="no-untyped-def"

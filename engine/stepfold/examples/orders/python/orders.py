@@ -46,7 +46,3 @@ def cancel(event, context):
     problem = event["problem"]["Error"]
     print(f"order {event['orderId']} is called off: {problem}")
     return {"orderId": event["orderId"], "status": "cancelled", "because": problem}
-
-
-# ruff: noqa: ANN001, ANN201, ARG001, D103, INP001, T201 -- handlers as people write them for Lambda
-# mypy: disable-error-code="no-untyped-def"
