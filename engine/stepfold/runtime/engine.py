@@ -288,7 +288,7 @@ class Engine:
             machine = await self._machine(execution.started.definition)
             run = Run(self, machine, execution, catalog.stream_of(arn))
             self.runs[arn] = run
-            await run.resume()
+            self.spawn(run, run.resume)
         except StoreClosed:
             raise
         except Exception as error:  # whatever is wrong with one log must not keep the others from going on

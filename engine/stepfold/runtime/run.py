@@ -25,6 +25,7 @@ from stepfold.work.workers import Call, NoWorker, TaskError
 from stepfold_store.contract import Conflict, Record, StoreClosed, Ticket
 
 from .evaluating import evaluate
+from .timers import Alarm
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine
@@ -69,10 +70,11 @@ class Run:
         self.broken: Exception | None = None
         self.missing: dict[int, NoWorker] = {}
         self._scopes: dict[int, anyio.CancelScope] = {}
-        self._late: dict[int, Signal] = {}
+        self._alarms: dict[int, Alarm] = {}
         self._lanes: dict[str, Lane] = {}
         self._rung: list[Signal] = []
         self._carrying_on = False
+        self._closing = False
 
     # --- signals in ---------------------------------------------------------------------------------------------------
 
@@ -90,13 +92,19 @@ class Run:
             self.stream, before, (record(decision),), entries=engine.entries(execution, decision.events, ended=ended)
         )
         for gone in decision.closed:
-            if (scope := self._scopes.get(gone)) is not None:
-                scope.cancel()
+            self._cut_off(gone)
         return Told(ticket, decision.owed, ended)
 
     async def follow(self, told: Told) -> None:
         """Wait until a decision is durable, and begin what is owed then."""
         self.begin(await self._settled(told))
+
+    def _cut_off(self, asked: int) -> None:
+        """What was asked is no longer wanted."""
+        if (scope := self._scopes.get(asked)) is not None:
+            scope.cancel()
+        elif (alarm := self._alarms.pop(asked, None)) is not None:
+            alarm.cancel()
 
     async def hear(self, signal: Signal) -> list[Effect]:
         """Decide, and wait until it is durable: what is owed then."""
@@ -110,7 +118,9 @@ class Run:
             self.give_up(error)
             raise
         if told.ended:
-            self._close()
+            self._closing = True
+            if not self._scopes:
+                self._close()
         elif self.execution.ready and not self._carrying_on:
             self._carrying_on = True
             self.engine.spawn(self, self._carry_on)
@@ -134,7 +144,7 @@ class Run:
         finally:
             self._carrying_on = False
 
-    def ring(self, signal: Signal) -> None:
+    def _ring(self, signal: Signal) -> None:
         """A timer has come: gathered, so that thousands at one moment share their commits."""
         self._rung.append(signal)
         if len(self._rung) == 1:
@@ -204,23 +214,39 @@ class Run:
     async def _perform(self, effect: Invoke) -> Signal | None:
         """The outside work, and nothing else, under a scope that can be cancelled; None where it was decided away."""
         asked = effect.asked
+        signal: Signal | None = None
+        deadline: Deadline | None = None
         with anyio.CancelScope() as scope:
             self._scopes[asked] = scope
             try:
-                output = await self.engine.workers.perform(self._call(effect))
-                return signals.Succeeded(asked, output)
+                call = self._call(effect)
+                if not effect.outward and (effect.timeout is not None or effect.heartbeat is not None):
+                    deadline = Deadline(self.engine, effect, call, scope)
+                signal = signals.Succeeded(asked, await self.engine.workers.perform(call))
             except TaskError as error:
-                return signals.Failed(asked, Failure(error.error, error.cause))
+                signal = signals.Failed(asked, Failure(error.error, error.cause))
             except NoWorker as missing:
-                self.missing[asked] = missing
-                self.engine.missing(self, missing)
-                return None
+                self._miss(asked, missing)
             finally:
-                del self._scopes[asked]
-        return self._late.pop(asked, None)
+                self._performed(asked)
+                if deadline is not None:
+                    deadline.over()
+        if signal is None and deadline is not None and deadline.passed is not None:
+            return signals.TimedOut(asked, deadline.passed == "heartbeat")
+        return signal
+
+    def _performed(self, asked: int) -> None:
+        del self._scopes[asked]
+        if not self._scopes and self._closing:
+            self._close()
+
+    def _miss(self, asked: int, missing: NoWorker) -> None:
+        if all(known.resource != missing.resource for known in self.missing.values()):
+            self.engine.missing(self, missing)
+        self.missing[asked] = missing
 
     def _call(self, effect: Invoke) -> Call:
-        call = Call(
+        return Call(
             resource=effect.resource,
             arguments=effect.arguments,
             execution=self.execution.started.arn,
@@ -231,26 +257,18 @@ class Run:
             timeout=effect.timeout,
             heartbeat=effect.heartbeat,
         )
-        if not effect.outward:
-            if effect.timeout is not None:
-                call.begin = lambda: self._limit(effect.asked, effect.timeout or 0)
-            if effect.heartbeat is not None:
-                Pulse(self, effect, call)
-        return call
-
-    def _limit(self, asked: int, seconds: int) -> None:
-        due = self.engine.clock.now() + seconds * 1000
-        self.engine.timers.at(due, lambda: self.expire(asked, heartbeat=False))
-
-    def expire(self, asked: int, *, heartbeat: bool) -> None:
-        """The time of a call in flight is over: cut it off, and say so."""
-        if (scope := self._scopes.get(asked)) is not None:
-            self._late[asked] = signals.TimedOut(asked, heartbeat)
-            scope.cancel()
 
     def _sleep(self, effect: Sleep) -> None:
-        signal: Signal = signals.TimedOut(effect.asked) if effect.task else signals.Rang(effect.asked)
-        self.engine.timers.at(effect.until, lambda: self.ring(signal))
+        asked = effect.asked
+        signal: Signal = signals.TimedOut(asked) if effect.task else signals.Rang(asked)
+
+        def ring() -> None:
+            del self._alarms[asked]
+            self._ring(signal)
+
+        if (before := self._alarms.get(asked)) is not None:
+            before.cancel()
+        self._alarms[asked] = self.engine.timers.at(effect.until, ring)
 
     async def _evaluate(self, effect: Evaluate) -> None:
         with anyio.CancelScope() as scope:
@@ -258,7 +276,7 @@ class Run:
             try:
                 outcome = await evaluate(self.machine, self.execution, effect, self.engine.moment())
             finally:
-                del self._scopes[effect.asked]
+                self._performed(effect.asked)
         if not scope.cancelled_caught:
             try:
                 self.begin(await self.hear(signals.Evaluated(effect.asked, outcome)))
@@ -289,8 +307,7 @@ class Run:
     def look_again(self) -> None:
         """A worker was registered: calls that found none are made again."""
         missing, self.missing = self.missing, {}
-        for asked in missing:
-            self.begin(effect for effect in self.execution.owed(asked - 1) if effect.asked == asked)
+        self.begin([effect for effect in self.execution.owed() if isinstance(effect, Invoke) and effect.asked in missing])
 
     @property
     def quiet(self) -> bool:
@@ -303,46 +320,70 @@ class Run:
             self.broken = error
             for scope in list(self._scopes.values()):
                 scope.cancel()
+            self._hush()
             self.engine.lost(self, error)
 
     def _close(self) -> None:
+        """The end, once it is durable and every call that was cut off has ended."""
         if not self.ended.is_set():
+            self._hush()
             self.ended.set()
             self.engine.finished(self)
 
+    def _hush(self) -> None:
+        alarms, self._alarms = self._alarms, {}
+        for alarm in alarms.values():
+            alarm.cancel()
 
-class Pulse:
-    """The heartbeat of a call in flight: each beat moves the moment at which patience ends."""
 
-    __slots__ = ("_asked", "_due", "_patience", "_run")
+class Deadline:
+    """The time limits of a call in flight: its time-out, from when it really begins, and the patience between beats.
 
-    def __init__(self, run: Run, effect: Invoke, call: Call) -> None:
-        self._run = run
-        self._asked = effect.asked
-        self._patience = (effect.heartbeat or 0) * 1000
-        self._due = 0
-        begin = call.begin
+    `passed` says which of them has cut it off.
+    """
 
-        def start() -> None:
-            begin()
+    __slots__ = ("_alarms", "_beat_by", "_effect", "_engine", "_scope", "passed")
+
+    def __init__(self, engine: Engine, effect: Invoke, call: Call, scope: anyio.CancelScope) -> None:
+        self._engine = engine
+        self._effect = effect
+        self._scope = scope
+        self._alarms: dict[str, Alarm] = {}
+        self._beat_by = 0
+        self.passed: str | None = None
+        call.begin = self.begin
+        call.beat = self.beat
+
+    def begin(self) -> None:
+        """The work begins."""
+        if self._effect.timeout is not None:
+            due = self._engine.clock.now() + self._effect.timeout * 1000
+            self._alarms["timeout"] = self._engine.timers.at(due, lambda: self._pass("timeout"))
+        if self._effect.heartbeat is not None:
             self.beat()
             self._watch()
 
-        call.begin = start
-        call.beat = self.beat
-
     def beat(self) -> None:
         """A sign of life."""
-        self._due = self._run.engine.clock.now() + self._patience
+        self._beat_by = self._engine.clock.now() + (self._effect.heartbeat or 0) * 1000
+
+    def over(self) -> None:
+        """The work has ended."""
+        for alarm in self._alarms.values():
+            alarm.cancel()
 
     def _watch(self) -> None:
-        self._run.engine.timers.at(self._due, self._look)
+        self._alarms["heartbeat"] = self._engine.timers.at(self._beat_by, self._look)
 
     def _look(self) -> None:
-        if self._run.engine.clock.now() >= self._due:
-            self._run.expire(self._asked, heartbeat=True)
+        if self._engine.clock.now() >= self._beat_by:
+            self._pass("heartbeat")
         else:
             self._watch()
+
+    def _pass(self, limit: str) -> None:
+        self.passed = self.passed or limit
+        self._scope.cancel()
 
 
 def record(decision: Decision) -> Record:

@@ -1,0 +1,28 @@
+"""A project's functions and machines, made known to an engine."""
+
+from __future__ import annotations
+
+from stepfold.language.projects import Project
+from stepfold.work.handlers import OnOutput
+from stepfold.work.standard import ProjectFunctions
+
+from .engine import Engine, MachineRef
+
+
+def register_functions(engine: Engine, project: Project, *, on_output: OnOutput | None = None) -> None:
+    """Register a project's functions, before the engine is entered, so that what resumes finds them.
+
+    `on_output` hears what they write: the function's name, `stdout` or `stderr`, the line.
+    """
+    functions = ProjectFunctions(project.functions, home=engine.home, on_output=on_output)
+    engine.keep(functions)
+    for name, worker in functions.workers.items():
+        engine.register(name, worker)
+
+
+async def create_machines(engine: Engine, project: Project) -> list[MachineRef]:
+    """Make a project's machines known, in the place of older ones of their names; raises as `Engine.create` does."""
+    return [
+        await engine.create(machine.name, machine.definition, type=machine.type, role=machine.role, replace=True)
+        for machine in project.machines
+    ]
