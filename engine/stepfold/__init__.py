@@ -5,10 +5,10 @@ from .language.machine import Machine as Machine
 from .language.machine import load as load
 from .runtime.clock import ManualClock as ManualClock
 from .runtime.engine import Engine as Engine
-from .runtime.engine import ExecutionFailed as ExecutionFailed
-from .runtime.engine import ExecutionStopped as ExecutionStopped
-from .runtime.engine import ExecutionTimedOut as ExecutionTimedOut
-from .runtime.engine import Handle as Handle
+from .runtime.handle import ExecutionFailed as ExecutionFailed
+from .runtime.handle import ExecutionStopped as ExecutionStopped
+from .runtime.handle import ExecutionTimedOut as ExecutionTimedOut
+from .runtime.handle import Handle as Handle
 from .work.workers import Call as Call
 from .work.workers import TaskError as TaskError
 from .work.workers import Worker as Worker

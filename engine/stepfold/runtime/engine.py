@@ -10,7 +10,7 @@ output = await handle.result()
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from os import PathLike
 from types import TracebackType
@@ -28,8 +28,7 @@ from stepfold.errors import (
     StateMachineAlreadyExists,
     StateMachineDoesNotExist,
 )
-from stepfold.insight.history import HistoryEvent, Projection
-from stepfold.interpreter import facts, signals
+from stepfold.interpreter import signals
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event, ExecutionStarted
 from stepfold.interpreter.signals import Signal
@@ -38,7 +37,7 @@ from stepfold.language.limits import Limits
 from stepfold.language.machine import Machine, load
 from stepfold.names import Home
 from stepfold.query.template import Moment
-from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree, tree
+from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree
 from stepfold.work.functions import Function
 from stepfold.work.workers import CALLS_IN_FLIGHT, NoWorker, OnInterrupt, Worker, Workers
 from stepfold_store import open_store
@@ -47,6 +46,7 @@ from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
 from . import catalog
 from .catalog import Description, MachineRow, Summary
 from .clock import Chance, Clock, ManualClock, SystemClock
+from .handle import Handle
 from .run import Run, Told
 from .timers import Timers
 
@@ -58,103 +58,12 @@ OPEN_EXECUTIONS = 100_000
 """How many executions may be open in one process (reliability notes, section 8)."""
 
 
-class ExecutionFailed(Exception):
-    """The execution failed; `error` and `cause` are the language's, and may be absent."""
-
-    status = "FAILED"
-
-    def __init__(self, error: str | None, cause: str | None) -> None:
-        super().__init__(f"{error}: {cause}" if cause else str(error))
-        self.error = error
-        self.cause = cause
-
-
-class ExecutionStopped(ExecutionFailed):
-    """The execution was stopped."""
-
-    status = "ABORTED"
-
-
-class ExecutionTimedOut(ExecutionFailed):
-    """The execution took longer than its machine allows."""
-
-    status = "TIMED_OUT"
-
-
-_OUTCOMES = {kind.status: kind for kind in (ExecutionFailed, ExecutionStopped, ExecutionTimedOut)}
-
-
 class MachineRef(NamedTuple):
     """A machine that the engine knows."""
 
     arn: str
     name: str
     definition: str
-
-
-class Handle:
-    """An execution, to await, watch and stop."""
-
-    __slots__ = ("_engine", "_run", "arn", "name")
-
-    def __init__(self, engine: Engine, arn: str, run: Run | None = None) -> None:
-        self._engine = engine
-        self._run = run
-        self.arn = arn
-        self.name = arn.rpartition(":")[2]
-
-    async def result(self) -> Json:
-        """The output as Python data. Raises ExecutionFailed, ExecutionStopped or ExecutionTimedOut."""
-        return tree(await self.output())
-
-    async def output(self) -> Value:
-        """The output as JSON text; raises as `result` does."""
-        run = self._run
-        while run is not None or (run := self._engine.runs.get(self.arn)) is not None:
-            await run.ended.wait()
-            if run.broken is None:
-                return _outcome(run.execution)
-            if isinstance(run.broken, StoreClosed):
-                raise run.broken
-            run = await self._engine.folded_afresh(run)
-        described = await self.describe()
-        if described.output is not None:
-            return Value(described.output)
-        raise _OUTCOMES[described.status](described.error, described.cause)
-
-    async def describe(self) -> Description:
-        """What is committed about it."""
-        return await catalog.describe(self._engine.store, self.arn)
-
-    async def events(self, after: int = 0) -> AsyncIterator[HistoryEvent]:
-        """Its history as AWS tells it, past event id `after`: what is committed, then what is, as it comes."""
-        projection = Projection()
-        seen = 0
-        store = self._engine.store
-        async for version in store.watch(catalog.stream_of(self.arn)):
-            if version <= seen:
-                continue
-            async for event in catalog.events(store, self.arn, seen):
-                seen = event.seq
-                told = projection.tell(event)
-                if told is not None and told["id"] > after:
-                    yield told
-                if isinstance(event.fact, _ENDS):
-                    return
-
-    async def stop(self, error: str | None = None, cause: str | None = None) -> None:
-        """End it now; nothing happens where it has ended."""
-        await self._engine.stop(self.arn, error=error, cause=cause)
-
-
-_ENDS = (facts.ExecutionSucceeded, facts.ExecutionFailed, facts.ExecutionAborted, facts.ExecutionTimedOut)
-
-
-def _outcome(execution: Execution) -> Value:
-    failure = execution.ending
-    if failure is None:
-        return execution.root.value
-    raise _OUTCOMES[execution.status](failure.error, failure.cause)
 
 
 class Engine:

@@ -24,6 +24,7 @@ from stepfold.language.failures import Failure
 from stepfold.work.workers import Call, NoWorker, TaskError
 from stepfold_store.contract import Conflict, Record, StoreClosed, Ticket
 
+from .deadlines import Deadline
 from .evaluating import evaluate
 from .timers import Alarm
 
@@ -103,7 +104,7 @@ class Run:
         """What was asked is no longer wanted."""
         if (scope := self._scopes.get(asked)) is not None:
             scope.cancel()
-        elif (alarm := self._alarms.pop(asked, None)) is not None:
+        if (alarm := self._alarms.pop(asked, None)) is not None:
             alarm.cancel()
 
     async def hear(self, signal: Signal) -> list[Effect]:
@@ -307,7 +308,8 @@ class Run:
     def look_again(self) -> None:
         """A worker was registered: calls that found none are made again."""
         missing, self.missing = self.missing, {}
-        self.begin([effect for effect in self.execution.owed() if isinstance(effect, Invoke) and effect.asked in missing])
+        calls = [effect for effect in self.execution.owed() if isinstance(effect, Invoke)]
+        self.begin(call for call in calls if call.asked in missing)
 
     @property
     def quiet(self) -> bool:
@@ -334,56 +336,6 @@ class Run:
         alarms, self._alarms = self._alarms, {}
         for alarm in alarms.values():
             alarm.cancel()
-
-
-class Deadline:
-    """The time limits of a call in flight: its time-out, from when it really begins, and the patience between beats.
-
-    `passed` says which of them has cut it off.
-    """
-
-    __slots__ = ("_alarms", "_beat_by", "_effect", "_engine", "_scope", "passed")
-
-    def __init__(self, engine: Engine, effect: Invoke, call: Call, scope: anyio.CancelScope) -> None:
-        self._engine = engine
-        self._effect = effect
-        self._scope = scope
-        self._alarms: dict[str, Alarm] = {}
-        self._beat_by = 0
-        self.passed: str | None = None
-        call.begin = self.begin
-        call.beat = self.beat
-
-    def begin(self) -> None:
-        """The work begins."""
-        if self._effect.timeout is not None:
-            due = self._engine.clock.now() + self._effect.timeout * 1000
-            self._alarms["timeout"] = self._engine.timers.at(due, lambda: self._pass("timeout"))
-        if self._effect.heartbeat is not None:
-            self.beat()
-            self._watch()
-
-    def beat(self) -> None:
-        """A sign of life."""
-        self._beat_by = self._engine.clock.now() + (self._effect.heartbeat or 0) * 1000
-
-    def over(self) -> None:
-        """The work has ended."""
-        for alarm in self._alarms.values():
-            alarm.cancel()
-
-    def _watch(self) -> None:
-        self._alarms["heartbeat"] = self._engine.timers.at(self._beat_by, self._look)
-
-    def _look(self) -> None:
-        if self._engine.clock.now() >= self._beat_by:
-            self._pass("heartbeat")
-        else:
-            self._watch()
-
-    def _pass(self, limit: str) -> None:
-        self.passed = self.passed or limit
-        self._scope.cancel()
 
 
 def record(decision: Decision) -> Record:

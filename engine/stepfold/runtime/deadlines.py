@@ -1,0 +1,64 @@
+"""The time limits of a call in flight, kept by the engine's clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from stepfold.interpreter.signals import Invoke
+from stepfold.work.workers import Call
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .timers import Alarm
+
+
+class Deadline:
+    """The time limits of a call in flight: its time-out, from when it really begins, and the patience between beats.
+
+    `passed` says which of them has cut it off.
+    """
+
+    __slots__ = ("_alarms", "_beat_by", "_effect", "_engine", "_scope", "passed")
+
+    def __init__(self, engine: Engine, effect: Invoke, call: Call, scope: anyio.CancelScope) -> None:
+        self._engine = engine
+        self._effect = effect
+        self._scope = scope
+        self._alarms: dict[str, Alarm] = {}
+        self._beat_by = 0
+        self.passed: str | None = None
+        call.begin = self.begin
+        call.beat = self.beat
+
+    def begin(self) -> None:
+        """The work begins."""
+        if self._effect.timeout is not None:
+            due = self._engine.clock.now() + self._effect.timeout * 1000
+            self._alarms["timeout"] = self._engine.timers.at(due, lambda: self._pass("timeout"))
+        if self._effect.heartbeat is not None:
+            self.beat()
+            self._watch()
+
+    def beat(self) -> None:
+        """A sign of life."""
+        self._beat_by = self._engine.clock.now() + (self._effect.heartbeat or 0) * 1000
+
+    def over(self) -> None:
+        """The work has ended."""
+        for alarm in self._alarms.values():
+            alarm.cancel()
+
+    def _watch(self) -> None:
+        self._alarms["heartbeat"] = self._engine.timers.at(self._beat_by, self._look)
+
+    def _look(self) -> None:
+        if self._engine.clock.now() >= self._beat_by:
+            self._pass("heartbeat")
+        else:
+            self._watch()
+
+    def _pass(self, limit: str) -> None:
+        self.passed = self.passed or limit
+        self._scope.cancel()
