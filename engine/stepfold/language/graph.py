@@ -77,10 +77,15 @@ def _ways(view: View, start: Json, states: Mapping[str, Json], place: str) -> No
             view.error(f"Missing 'Next' target: {target}", at, MISSING)
     if not states or any(_unknown(view, state) for state in states.values()):
         return
-    if not any(_ends(state) for state in states.values()):
+    # a state that leads nowhere has a mistake of its own: with it mended, there may be an end
+    if not any(_ends(state) or not ways[name] for name, state in states.items()):
         view.error("Workflow has no terminal state", place or None, "MISSING_END_STATE")
         return
-    if start not in states or any(view.open(target) for leads in ways.values() for target, _ in leads):
+    if (
+        not isinstance(start, str)
+        or start not in states
+        or any(view.open(target) for leads in ways.values() for target, _ in leads)
+    ):
         return
     reached: set[str] = set()
     waiting = [start]

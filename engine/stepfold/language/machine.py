@@ -27,7 +27,7 @@ from stepfold.query.jsonpath.dialect import (
     compile_reference,
 )
 from stepfold.query.template import SourceError, Template
-from stepfold.query.values import Json, Value, tree
+from stepfold.query.values import Json, Value, admit, tree
 
 from . import states
 from .check import check
@@ -205,7 +205,7 @@ def _flow(step: Step, state: states.Pass | states.Task | states.Wait | states.Pa
     step.parameters = _template(state.parameters)
     step.result_path = _place(state.result_path)
     if isinstance(state, states.Pass):
-        step.result = None if isinstance(state.result, UnsetType) else Value(bytes(state.result))
+        step.result = None if isinstance(state.result, UnsetType) else admit(bytes(state.result))
         return
     step.result_selector = _template(state.result_selector)
     step.retry = tuple(state.retry)
