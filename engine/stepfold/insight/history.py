@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from stepfold.interpreter import facts
-from stepfold.interpreter.execution import Execution, Frame, Invocation
+from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
+from stepfold.interpreter.frames import Frame, Invocation
 from stepfold.language.resources import Resource, parse_resource
 from stepfold.query.values import Value
 

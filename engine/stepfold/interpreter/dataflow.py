@@ -14,7 +14,8 @@ from stepfold.language.machine import DISCARD, NOTHING
 from stepfold.query.template import Moment, Overrun, QueryError, Scope, Template
 from stepfold.query.values import EMPTY_OBJECT, Json, Value, tree
 
-from .execution import Execution, Frame, Invocation, Items
+from .execution import Execution
+from .frames import Frame, Invocation, Items
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Place, Step

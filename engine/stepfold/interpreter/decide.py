@@ -20,8 +20,9 @@ from stepfold.query.values import Value
 
 from . import dataflow, facts, failure, parallel, signals, simple, task
 from . import map as map_
-from .execution import EXPIRY, Execution, Facts, Frame, Invocation, On, Timer
+from .execution import EXPIRY, Execution, Facts, On
 from .facts import Event
+from .frames import Frame, Invocation, Timer
 from .signals import Effect, Signal
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from stepfold.query.template import Moment, QueryError
 from stepfold.query.values import Value, text
 
 from . import dataflow, facts
-from .execution import Branches, Execution, Facts, Frame, Items, On
+from .execution import Execution, Facts, On
+from .frames import Branches, Frame, Items
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine, Step

@@ -14,7 +14,8 @@ from stepfold.query.template import Moment, QueryError, Scope
 from stepfold.query.values import Value
 
 from . import dataflow, facts
-from .execution import Execution, Facts, Frame, Items, On
+from .execution import Execution, Facts, On
+from .frames import Frame, Items
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine, Step

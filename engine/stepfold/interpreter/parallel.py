@@ -9,7 +9,8 @@ from msgspec import UNSET
 from stepfold.query.template import Moment
 
 from . import dataflow, facts
-from .execution import Branches, Execution, Facts, Frame
+from .execution import Execution, Facts
+from .frames import Branches, Frame
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine

@@ -13,8 +13,9 @@ from stepfold.query.values import Value, tree
 
 from . import dataflow, facts
 from .choice import Choosing, choose
-from .execution import Execution, Facts, Frame, Items, On
+from .execution import Execution, Facts, On
 from .failure import fail
+from .frames import Frame, Items
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine, Step

@@ -14,7 +14,8 @@ from stepfold.query.template import Moment, QueryError, Scope
 from stepfold.query.values import Json, Number, Value, text, tree
 
 from . import dataflow, facts, signals
-from .execution import DEADLINE_ALLOWANCE, Execution, Facts, Frame, Invocation, deadline
+from .execution import Execution, Facts
+from .frames import DEADLINE_ALLOWANCE, Frame, Invocation, deadline
 from .simple import leave
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from stepfold.interpreter.execution import Branches, Execution, Frame, Invocation, Items, Timer, deadline
+from stepfold.interpreter.execution import Execution
+from stepfold.interpreter.frames import Branches, Frame, Invocation, Items, Timer, deadline
 
 from .run import Run
 

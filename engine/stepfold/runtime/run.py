@@ -18,7 +18,8 @@ from anyio.lowlevel import checkpoint
 
 from stepfold.interpreter import facts, signals
 from stepfold.interpreter.decide import Decision, decide
-from stepfold.interpreter.execution import Execution, Invocation
+from stepfold.interpreter.execution import Execution
+from stepfold.interpreter.frames import Invocation
 from stepfold.interpreter.signals import Effect, Evaluate, Invoke, Signal, Sleep
 from stepfold.language.failures import Failure
 from stepfold.work.workers import Call, NoWorker, TaskError
