@@ -587,12 +587,13 @@ STATE = st.dictionaries(st.sampled_from(WORDS), LANGUAGE_LIKE, max_size=6).flatm
 )
 
 
+@settings(deadline=None)
 @given(st.text() | st.binary() | ANY_JSON.map(json.dumps))
 def test_no_text_makes_a_check_crash(text: str | bytes):
     assert all(isinstance(found, Diagnostic) for found in check(text))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(["A", "B", ""]), STATE | LANGUAGE_LIKE), LANGUAGE_LIKE, st.booleans())
 def test_no_states_make_a_check_crash(states: Json, start: Json, open_: bool):
     definition = {"StartAt": start, "States": states}

@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 import json
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stepfold.errors import InvalidDefinition
 from stepfold.interpreter.choice import choose
 from stepfold.language.check import check
 from stepfold.language.diagnostics import ERROR, as_invalid_definition
+from stepfold.language.machine import load
 from stepfold.language.rules import compile_rule
 from stepfold.query.template import Scope
 from stepfold.query.values import text
@@ -126,3 +129,39 @@ def test_comparisons_come_out_as_recorded():
             assert came_to in json.dumps(recorded["output"])
             compared += 1
     assert compared > 100
+
+
+ODD: list[Any] = [
+    None, True, 0, -1, 1.5, 2.0, 10**30, "", "1", "x", "$", "$.a", "$.a[*]", "$$", "$v", "States.UUID()", "{% 1 %}",
+    [], ["a"], {}, {"a.$": "$.b"},
+]  # fmt: skip
+
+
+def test_whatever_passes_the_check_can_be_made_ready():
+    """Recorded definitions with something changed: the check refuses them, or they load (or cannot be run yet)."""
+    chance = random.Random(20_161_201)
+    texts = [param.values[0] for param in accepted()]
+    loaded = 0
+    codes: set[str] = set()
+    for _ in range(3_000):
+        definition = json.loads(chance.choice(texts))
+        holder, key = chance.choice(list(places(definition)))
+        holder[key] = chance.choice(ODD)
+        if any(found.severity == ERROR for found in check(definition)):
+            continue
+        try:
+            load(definition)
+        except InvalidDefinition as refused:
+            codes.update(found.code for found in refused.diagnostics if found.severity == ERROR)
+        else:
+            loaded += 1
+    assert codes == {"NOT_SUPPORTED"}
+    assert loaded > 100
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a value: what holds it, and under which key."""
+    if isinstance(value, dict | list):
+        for key, inner in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            yield value, key
+            yield from places(inner)

@@ -13,6 +13,7 @@ from stepfold.query.values import Json
 
 from .choices import rules
 from .diagnostics import View
+from .distributed import batcher, label, reader, writer
 from .failures import ALL
 from .limits import MAX_SECONDS
 from .shapes import (
@@ -43,8 +44,6 @@ from .shapes import (
 )
 from .variables import assign
 
-LABEL_CHARACTERS = 40
-_NO_LABEL = re.compile(r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]")
 _P, _A = "JSONPath", "JSONata"
 _LANGUAGES = one_of(_P, _A)
 
@@ -101,123 +100,6 @@ def _error_names(view: View, value: Json, place: str, *, last: bool) -> None:
             view.error("Value cannot be empty", f"{place}[{index}]")
     if ALL in value and (len(value) > 1 or not last):
         view.error("States.ALL must appear alone and at end of list", place)
-
-
-# -- the parts of a distributed Map
-
-_S3_READ = ("getObject", "listObjectsV2")
-_S3_WRITE = ("putObject",)
-
-
-def _s3(actions: tuple[str, ...]) -> Kind:
-    form = re.compile(rf"arn:[^:]+:states:::s3:(?:{'|'.join(actions)})")
-
-    def kind(view: View, value: Json, place: str) -> None:
-        if not isinstance(value, str):
-            wrong_type(view, value, place, "String")
-        elif not form.fullmatch(value) and not view.open(value):
-            view.error("The field 'Resource' does not match any of the allowed values", place)
-
-    return kind
-
-
-READER_CONFIG = Shape(
-    {
-        "InputType": Field(one_of("CSV", "JSON", "JSONL", "PARQUET", "MANIFEST")),
-        "CSVHeaderLocation": Field(one_of("FIRST_ROW", "GIVEN")),
-        "CSVHeaders": Field(anything),
-        "CSVDelimiter": Field(one_of("COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB")),
-        "ItemsPointer": Field(or_expression(text)),
-        "MaxItems": Field(or_expression(integer(0, 100_000_000))),
-        "MaxItemsPath": Field(path, _P),
-        "Transformation": Field(one_of("NONE", "LOAD_AND_FLATTEN")),
-        "ManifestType": Field(one_of("ATHENA_DATA", "S3_INVENTORY")),
-    },
-    one_at_most=(("MaxItems", "MaxItemsPath"),),
-)
-
-
-def _reader_config(view: View, value: Json, place: str) -> None:
-    if not members(view, value, place, READER_CONFIG):
-        return
-    if value.get("CSVHeaderLocation") == "GIVEN" and "CSVHeaders" not in value:
-        view.error("These fields are required: [CSVHeaders]", place)
-    if value.get("InputType") == "CSV" and "CSVHeaderLocation" not in value:
-        view.error("The field 'CSVHeaderLocation' is required but was missing", place)
-    if value.get("InputType") == "JSON" and "CSVHeaderLocation" in value:
-        unsupported(view, "CSVHeaderLocation", place)
-
-
-READER = Shape(
-    {
-        "Resource": Field(_s3(_S3_READ)),
-        "Parameters": Field(template, _P),
-        "Arguments": Field(template, _A),
-        "ReaderConfig": Field(_reader_config),
-    },
-    required=("Resource",),
-)
-_BATCH_LIMITS = ("MaxItemsPerBatch", "MaxItemsPerBatchPath", "MaxInputBytesPerBatch", "MaxInputBytesPerBatchPath")
-BATCHER = Shape(
-    {
-        "MaxItemsPerBatch": Field(or_expression(integer(1))),
-        "MaxItemsPerBatchPath": Field(path, _P),
-        "MaxInputBytesPerBatch": Field(or_expression(integer(1, 262_144))),
-        "MaxInputBytesPerBatchPath": Field(path, _P),
-        "BatchInput": Field(template),
-    },
-    one_at_most=(_BATCH_LIMITS[:2], _BATCH_LIMITS[2:]),
-)
-WRITER_CONFIG = Shape(
-    {
-        "Transformation": Field(one_of("NONE", "COMPACT", "FLATTEN")),
-        "OutputType": Field(one_of("JSON", "JSONL")),
-    }
-)
-
-
-def _writer_config(view: View, value: Json, place: str) -> None:
-    members(view, value, place, WRITER_CONFIG)
-
-
-WRITER = Shape(
-    {
-        "Resource": Field(_s3(_S3_WRITE)),
-        "Parameters": Field(template, _P),
-        "Arguments": Field(template, _A),
-        "WriterConfig": Field(_writer_config),
-    }
-)
-
-
-def _reader(view: View, value: Json, place: str) -> None:
-    members(view, value, place, READER)
-
-
-def _batcher(view: View, value: Json, place: str) -> None:
-    if members(view, value, place, BATCHER) and not any(name in value for name in _BATCH_LIMITS):
-        view.error("Set MaxItemsPerBatch, MaxInputBytesPerBatch or both", place)
-
-
-def _writer(view: View, value: Json, place: str) -> None:
-    if isinstance(value, dict) and "Resource" in value and view.jsonata and "Arguments" not in value:
-        # AWS says this alone, even of a Parameters that should be Arguments (aws-cdk#33396)
-        view.error("These fields are required: [Arguments]", place)
-        value = {name: inner for name, inner in value.items() if name != "Parameters"}
-    members(view, value, place, WRITER)
-
-
-def _label(view: View, value: Json, place: str) -> None:
-    if not isinstance(value, str):
-        wrong_type(view, value, place, "String")
-    elif view.open(value):
-        pass
-    elif len(value) > LABEL_CHARACTERS:
-        view.error(f"Label cannot exceed {LABEL_CHARACTERS} characters", place, "INVALID_LABEL_NAME")
-    elif found := _NO_LABEL.search(value):
-        view.error(f"Label contains invalid character: {found[0]!r}", place, "INVALID_LABEL_NAME")
-    elif not value:
-        view.error("Label cannot be empty", place, "INVALID_LABEL_NAME")
 
 
 # -- blocks: the tables of states are joined to the blocks below, since states hold blocks and blocks hold states
@@ -431,16 +313,16 @@ STATES: Mapping[str, Shape] = {
             "ItemsPath": Field(single_path, _P),
             "Items": _TEMPLATE_A,
             "ItemSelector": Field(template),
-            "ItemReader": Field(_reader),
-            "ItemBatcher": Field(_batcher),
-            "ResultWriter": Field(_writer),
+            "ItemReader": Field(reader),
+            "ItemBatcher": Field(batcher),
+            "ResultWriter": Field(writer),
             "MaxConcurrency": Field(or_expression(integer(0))),
             "MaxConcurrencyPath": _PATH,
             "ToleratedFailureCount": Field(or_expression(integer(0))),
             "ToleratedFailureCountPath": _PATH,
             "ToleratedFailurePercentage": Field(or_expression(decimal(0.0, 100.0))),
             "ToleratedFailurePercentagePath": _PATH,
-            "Label": Field(_label),
+            "Label": Field(label),
         },
         one_at_most=(
             ("ItemProcessor", "Iterator"),
