@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import anyio
 
 from stepfold.interpreter.signals import Invoke
 from stepfold.work.workers import Call
 
-if TYPE_CHECKING:
-    from .engine import Engine
-    from .timers import Alarm
+from .clock import Clock
+from .timers import Alarm, Timers
 
 
 class Deadline:
@@ -20,10 +17,13 @@ class Deadline:
     `passed` says which of them has cut it off.
     """
 
-    __slots__ = ("_alarms", "_beat_by", "_effect", "_engine", "_scope", "passed")
+    __slots__ = ("_alarms", "_beat_by", "_clock", "_effect", "_scope", "_timers", "passed")
 
-    def __init__(self, engine: Engine, effect: Invoke, call: Call, scope: anyio.CancelScope) -> None:
-        self._engine = engine
+    def __init__(
+        self, clock: Clock, timers: Timers, effect: Invoke, call: Call, scope: anyio.CancelScope
+    ) -> None:
+        self._clock = clock
+        self._timers = timers
         self._effect = effect
         self._scope = scope
         self._alarms: dict[str, Alarm] = {}
@@ -35,15 +35,15 @@ class Deadline:
     def begin(self) -> None:
         """The work begins."""
         if self._effect.timeout is not None:
-            due = self._engine.clock.now() + self._effect.timeout * 1000
-            self._alarms["timeout"] = self._engine.timers.at(due, lambda: self._pass("timeout"))
+            due = self._clock.now() + self._effect.timeout * 1000
+            self._alarms["timeout"] = self._timers.at(due, lambda: self._pass("timeout"))
         if self._effect.heartbeat is not None:
             self.beat()
             self._watch()
 
     def beat(self) -> None:
         """A sign of life."""
-        self._beat_by = self._engine.clock.now() + (self._effect.heartbeat or 0) * 1000
+        self._beat_by = self._clock.now() + (self._effect.heartbeat or 0) * 1000
 
     def over(self) -> None:
         """The work has ended."""
@@ -51,10 +51,10 @@ class Deadline:
             alarm.cancel()
 
     def _watch(self) -> None:
-        self._alarms["heartbeat"] = self._engine.timers.at(self._beat_by, self._look)
+        self._alarms["heartbeat"] = self._timers.at(self._beat_by, self._look)
 
     def _look(self) -> None:
-        if self._engine.clock.now() >= self._beat_by:
+        if self._clock.now() >= self._beat_by:
             self._pass("heartbeat")
         else:
             self._watch()

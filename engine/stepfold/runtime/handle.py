@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from stepfold.insight.history import HistoryEvent, Projection
 from stepfold.interpreter import facts
 from stepfold.interpreter.execution import Execution
 from stepfold.query.values import Json, Value, tree
-from stepfold_store.contract import StoreClosed
+from stepfold_store.contract import Store, StoreClosed
 
 from . import catalog
 from .catalog import Description
+from .run import Run
 
-if TYPE_CHECKING:
-    from .engine import Engine
-    from .run import Run
+
+class Keeper(Protocol):
+    """What a handle asks of the engine that gave it out."""
+
+    runs: dict[str, Run]
+
+    @property
+    def store(self) -> Store:
+        """Where the log is."""
+        ...
+
+    async def stop(self, name_or_arn: str, *, error: str | None = None, cause: str | None = None) -> None:
+        """End an execution."""
+        ...
+
+    async def folded_afresh(self, run: Run) -> Run | None:
+        """The run that took the place of one that was given up."""
+        ...
 
 
 class ExecutionFailed(Exception):
@@ -50,7 +66,7 @@ class Handle:
 
     __slots__ = ("_engine", "_run", "arn", "name")
 
-    def __init__(self, engine: Engine, arn: str, run: Run | None = None) -> None:
+    def __init__(self, engine: Keeper, arn: str, run: Run | None = None) -> None:
         self._engine = engine
         self._run = run
         self.arn = arn

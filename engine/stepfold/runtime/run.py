@@ -28,11 +28,10 @@ from stepfold_store.contract import Conflict, Record, StoreClosed, Ticket
 from .deadlines import Deadline
 from .evaluating import evaluate
 from .timers import Alarm
+from .world import World
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine
-
-    from .engine import Engine
 
 logger = structlog.get_logger(__name__)
 
@@ -63,8 +62,8 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 class Run:
     """An execution, alive. `ended` is set once its end is durable; `broken` says why it was given up instead."""
 
-    def __init__(self, engine: Engine, machine: Machine, execution: Execution, stream: str) -> None:
-        self.engine = engine
+    def __init__(self, world: World[Run], machine: Machine, execution: Execution, stream: str) -> None:
+        self.world = world
         self.machine = machine
         self.execution = execution
         self.stream = stream
@@ -84,14 +83,14 @@ class Run:
         """Decide and submit, in one breath. None where nothing follows."""
         if self.broken is not None:
             raise self.broken
-        execution, engine = self.execution, self.engine
+        execution, world = self.execution, self.world
         before = execution.version
-        decision = decide(self.machine, execution, signal, engine.moment())
+        decision = decide(self.machine, execution, signal, world.moment())
         if not decision.events:
             return None
         ended = execution.status != "RUNNING"
-        ticket = engine.store.submit(
-            self.stream, before, (record(decision),), entries=engine.entries(execution, decision.events, ended=ended)
+        ticket = world.store.submit(
+            self.stream, before, (record(decision),), entries=world.entries(execution, decision.events, ended=ended)
         )
         for gone in decision.closed:
             self._cut_off(gone)
@@ -125,7 +124,7 @@ class Run:
                 self._close()
         elif self.execution.ready and not self._carrying_on:
             self._carrying_on = True
-            self.engine.spawn(self, self._carry_on)
+            self.world.spawn(self, self._carry_on)
         return told.owed
 
     async def _carry_on(self) -> None:
@@ -150,7 +149,7 @@ class Run:
         """A timer has come: gathered, so that thousands at one moment share their commits."""
         self._rung.append(signal)
         if len(self._rung) == 1:
-            self.engine.spawn(self, self._answer_rung)
+            self.world.spawn(self, self._answer_rung)
 
     async def _answer_rung(self) -> None:
         rung, self._rung = self._rung, []
@@ -173,7 +172,7 @@ class Run:
             elif isinstance(effect, Sleep):
                 self._sleep(effect)
             else:
-                self.engine.spawn(self, self._evaluate, effect)
+                self.world.spawn(self, self._evaluate, effect)
 
     def _line_up(self, effect: Invoke) -> None:
         lane = self._lanes.get(effect.resource)
@@ -181,7 +180,7 @@ class Run:
             lane = self._lanes[effect.resource] = Lane()
         if lane.active < LANE:
             lane.active += 1
-            self.engine.spawn(self, self._branch, effect, lane)
+            self.world.spawn(self, self._branch, effect, lane)
         else:
             lane.line.append(effect)
 
@@ -223,8 +222,8 @@ class Run:
             try:
                 call = self._call(effect)
                 if not effect.outward and (effect.timeout is not None or effect.heartbeat is not None):
-                    deadline = Deadline(self.engine, effect, call, scope)
-                signal = signals.Succeeded(asked, await self.engine.workers.perform(call))
+                    deadline = Deadline(self.world.clock, self.world.timers, effect, call, scope)
+                signal = signals.Succeeded(asked, await self.world.workers.perform(call))
             except TaskError as error:
                 signal = signals.Failed(asked, Failure(error.error, error.cause))
             except NoWorker as missing:
@@ -244,7 +243,7 @@ class Run:
 
     def _miss(self, asked: int, missing: NoWorker) -> None:
         if all(known.resource != missing.resource for known in self.missing.values()):
-            self.engine.missing(self, missing)
+            self.world.missing(self, missing)
         self.missing[asked] = missing
 
     def _call(self, effect: Invoke) -> Call:
@@ -270,13 +269,13 @@ class Run:
 
         if (before := self._alarms.get(asked)) is not None:
             before.cancel()
-        self._alarms[asked] = self.engine.timers.at(effect.until, ring)
+        self._alarms[asked] = self.world.timers.at(effect.until, ring)
 
     async def _evaluate(self, effect: Evaluate) -> None:
         with anyio.CancelScope() as scope:
             self._scopes[effect.asked] = scope
             try:
-                outcome = await evaluate(self.machine, self.execution, effect, self.engine.moment())
+                outcome = await evaluate(self.machine, self.execution, effect, self.world.moment())
             finally:
                 self._performed(effect.asked)
         if not scope.cancelled_caught:
@@ -296,7 +295,7 @@ class Run:
             call = frame.waits
             if isinstance(call, Invocation) and call.asked == seq and not call.submitted:
                 asked.append(seq)
-                found = self.engine.workers.find(call.resource, call.arguments)
+                found = self.world.workers.find(call.resource, call.arguments)
                 if found is not None and found.on_interrupt == "fail":
                     failing.append(seq)
         if asked:
@@ -304,7 +303,7 @@ class Run:
         self.begin(execution.owed())
         if execution.ready and not self._carrying_on:
             self._carrying_on = True
-            self.engine.spawn(self, self._carry_on)
+            self.world.spawn(self, self._carry_on)
 
     def look_again(self) -> None:
         """A worker was registered: calls that found none are made again."""
@@ -324,14 +323,14 @@ class Run:
             for scope in list(self._scopes.values()):
                 scope.cancel()
             self._hush()
-            self.engine.lost(self, error)
+            self.world.lost(self, error)
 
     def _close(self) -> None:
         """The end, once it is durable and every call that was cut off has ended."""
         if not self.ended.is_set():
             self._hush()
             self.ended.set()
-            self.engine.finished(self)
+            self.world.finished(self)
 
     def _hush(self) -> None:
         alarms, self._alarms = self._alarms, {}

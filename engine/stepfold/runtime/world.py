@@ -1,0 +1,54 @@
+"""What a run asks of the engine around it; said as a promise, so that a run knows no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from stepfold.interpreter.execution import Execution
+from stepfold.interpreter.facts import Event
+from stepfold.query.template import Moment
+from stepfold.work.workers import NoWorker, Workers
+from stepfold_store.contract import Entry, Store
+
+from .clock import Clock
+from .timers import Timers
+
+Run = TypeVar("Run", contravariant=True)  # noqa: PLC0105  (read as a word of the house)
+
+
+class World(Protocol[Run]):
+    """The store, the workers and the time that a run lives with, and who is told of its fate."""
+
+    workers: Workers
+    timers: Timers
+    clock: Clock
+
+    @property
+    def store(self) -> Store:
+        """Where decisions go."""
+        ...
+
+    def moment(self) -> Moment:
+        """Now, with chance."""
+        ...
+
+    def entries(self, execution: Execution, events: Sequence[Event], *, ended: bool) -> tuple[Entry, ...]:
+        """What the catalog learns from a decision."""
+        ...
+
+    def spawn(self, run: Run, task: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Have a task done beside; what goes wrong in it is the run's alone."""
+        ...
+
+    def missing(self, run: Run, missing: NoWorker) -> None:
+        """The run waits for work that nobody is registered for."""
+        ...
+
+    def finished(self, run: Run) -> None:
+        """The run's end is durable."""
+        ...
+
+    def lost(self, run: Run, error: Exception) -> None:
+        """The run gave up: what its memory holds may not be what the log holds."""
+        ...
