@@ -69,8 +69,8 @@ class Entry(msgspec.Struct, frozen=True):
     are milliseconds since the epoch; `data` is JSON that the store does not read. Writing an entry of a known kind and
     key replaces it.
 
-    An entry written by an append belongs to its stream and is forgotten with it. The entry whose key is the stream's
-    name speaks for the stream: `claim` goes by its `ended` and `due`, `forget` wants it ended.
+    An entry written by an append belongs to its stream and is forgotten with it. The entry `kind`, `key` speaks for the
+    stream named `kind:key`: `claim` goes by its `ended` and `due`, `forget` wants it ended.
     """
 
     kind: str
@@ -225,6 +225,12 @@ def check_append(expected: int, records: Sequence[Record]) -> int:
             raise ValueError(f"record {record.first}..{record.last} does not follow version {expected}")
         expected = record.last
     return expected
+
+
+def spoken_for(stream: str) -> tuple[str, str]:
+    """Kind and key of the entry that speaks for a stream."""
+    kind, _, key = stream.partition(":")
+    return kind, key
 
 
 def page_of(entries: list[Entry], limit: int) -> Page:

@@ -28,6 +28,7 @@ from stepfold_store.contract import (
     check_append,
     page_of,
     place_of,
+    spoken_for,
 )
 from stepfold_store.refusals import Refusals
 
@@ -162,21 +163,22 @@ class MemoryStore:
         """Take streams that are due."""
         self._open()
         due = [entry for entry in self._entries.values() if self._is_claimable(entry, now)]
-        due.sort(key=lambda entry: (entry.due or 0, entry.started, entry.key))
+        due.sort(key=lambda entry: (entry.due or 0, entry.started, entry.kind, entry.key))
         taken = []
-        for stream in list(dict.fromkeys(entry.key for entry in due))[:limit]:
+        for stream in [f"{entry.kind}:{entry.key}" for entry in due][:limit]:
             self._fence += 1
             self._leases[stream] = Lease(stream, owner, self._fence, until)
             taken.append(self._leases[stream])
         return taken
 
     def _is_claimable(self, entry: Entry, now: int) -> bool:
-        lease = self._leases.get(entry.key)
+        stream = f"{entry.kind}:{entry.key}"
+        lease = self._leases.get(stream)
         return (
             entry.ended is None
-            and entry.key in self._streams
+            and stream in self._streams
             and (lease is None or lease.until <= now)
-            and (entry.due is None or entry.due <= now or bool(self._inbox.get(entry.key)))
+            and (entry.due is None or entry.due <= now or bool(self._inbox.get(stream)))
         )
 
     async def release(self, leases: Sequence[Lease]) -> None:
@@ -230,10 +232,10 @@ class MemoryStore:
     async def forget(self, stream: str) -> None:
         """Remove an ended stream."""
         self._open()
-        own = [name for name in self._entries if name[1] == stream]
-        if any(self._entries[name].ended is None for name in own):
+        own = self._entries.get(spoken_for(stream))
+        if own is not None and own.ended is None:
             raise ValueError(f"{stream} has not ended: only what has ended can be forgotten")
-        for name in [*own, *self._belongings.pop(stream, ())]:
+        for name in [spoken_for(stream), *self._belongings.pop(stream, ())]:
             self._entries.pop(name, None)
         for table in (self._streams, self._inbox, self._leases):
             table.pop(stream, None)

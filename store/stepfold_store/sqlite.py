@@ -2,8 +2,8 @@
 
 `submit` puts an append into the group that waits; a task takes the group when the commit before it is done, and has
 the writing connection's thread decide and write it in one transaction. That is one hop to the thread and one wake-up a
-group, however many appends it holds. aiosqlite's public calls would need a hop a statement (two more per commit cost
-about a seventh of the speed of `benchmarks/append.py`), hence `_execute`.
+group, however many appends it holds. aiosqlite's public calls would need a hop a statement (the two more per commit
+cost a quarter of the speed of `benchmarks/append.py`), hence `_execute`.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ T = TypeVar("T")
 
 READERS = 2
 """Read-only connections of a store."""
-GROUP_WRITES = 4096
-"""Writes after which a waiting group is full and the next begins."""
 GROUP_BYTES = 8 << 20
-"""Bytes after which a waiting group is full."""
+"""Bytes after which a waiting group is full and the next begins."""
+WRITE_BYTES = 2 << 10
+"""What a write weighs besides what it carries, so that a group of very many small ones is full too."""
 WAL_ALARM = 256 << 20
 """Size of the write-ahead log past which `health` warns: some reader holds it up."""
 
@@ -167,12 +167,12 @@ class SqliteStore:
             item.error = StoreClosed(self._reason)
             return _DECIDED
         groups = self._groups
-        if not groups or groups[-1].size >= GROUP_BYTES or len(groups[-1].items) >= GROUP_WRITES:
+        if not groups or groups[-1].size >= GROUP_BYTES:
             groups.append(_Group())
             self._wake.set()
         group = groups[-1]
         group.items.append(item)
-        group.size += size
+        group.size += size + WRITE_BYTES
         self.backlog += 1
         return group
 

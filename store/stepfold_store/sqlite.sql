@@ -1,7 +1,7 @@
 -- The SQLite store's schema and statements; each statement is found by the name on the line above it.
 --
 -- Public and stable for people with a sqlite3 shell: the view `event`, one event a line:
---     SELECT seq, type, fact FROM event WHERE execution = 'arn:...';
+--     SELECT seq, type, fact FROM event WHERE execution = 'execution:arn:...';
 -- All else may change between releases (`PRAGMA user_version` is the format's number).
 --
 -- `log` holds a row a decision: its events are one JSON array in `body`, each event being
@@ -58,7 +58,7 @@ CREATE TABLE catalog (
 CREATE INDEX catalog_kind ON catalog (kind, started, key);
 CREATE INDEX catalog_parent ON catalog (kind, parent, started, key);
 CREATE INDEX catalog_status ON catalog (kind, parent, status, started, key);
-CREATE INDEX catalog_open ON catalog (key, due) WHERE ended IS NULL;
+CREATE INDEX catalog_open ON catalog (due) WHERE ended IS NULL;
 CREATE INDEX catalog_stream ON catalog (stream) WHERE stream IS NOT NULL;
 
 CREATE TABLE text (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
@@ -146,11 +146,11 @@ UPDATE lease SET owner = '', until = 0;
 
 -- name: claimable
 SELECT stream.key, stream.name FROM catalog
-JOIN stream ON stream.name = catalog.key
+JOIN stream ON stream.name = catalog.kind || ':' || catalog.key
 LEFT JOIN lease ON lease.stream = stream.key
 WHERE catalog.ended IS NULL AND coalesce(lease.until, 0) <= :now
-AND (catalog.due IS NULL OR catalog.due <= :now OR EXISTS (SELECT 1 FROM inbox WHERE inbox.stream = catalog.key))
-GROUP BY stream.key ORDER BY min(coalesce(catalog.due, 0)), min(catalog.started), stream.name LIMIT :limit;
+AND (catalog.due IS NULL OR catalog.due <= :now OR EXISTS (SELECT 1 FROM inbox WHERE inbox.stream = stream.name))
+ORDER BY coalesce(catalog.due, 0), catalog.started, stream.name LIMIT :limit;
 
 -- name: next_fence
 INSERT INTO meta (name, value) VALUES ('fence', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value;
@@ -163,14 +163,14 @@ ON CONFLICT (stream) DO UPDATE SET owner = excluded.owner, fence = excluded.fenc
 UPDATE lease SET owner = '', until = 0 WHERE stream = (SELECT key FROM stream WHERE name = ?) AND fence = ?;
 
 -- name: still_open
-SELECT 1 FROM catalog WHERE key = ? AND ended IS NULL;
+SELECT 1 FROM catalog WHERE kind = ? AND key = ? AND ended IS NULL;
 
 -- name: forget
 INSERT INTO forgetting SELECT key FROM stream WHERE name = :stream;
 DELETE FROM log WHERE stream = (SELECT stream FROM forgetting);
 DELETE FROM lease WHERE stream = (SELECT stream FROM forgetting);
 DELETE FROM catalog WHERE stream = (SELECT stream FROM forgetting);
-DELETE FROM catalog WHERE key = :stream;
+DELETE FROM catalog WHERE kind = :kind AND key = :key;
 DELETE FROM inbox WHERE stream = :stream;
 DELETE FROM stream WHERE key = (SELECT stream FROM forgetting);
 DELETE FROM forgetting;

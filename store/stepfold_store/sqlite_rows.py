@@ -28,6 +28,7 @@ from stepfold_store.contract import (
     StoreError,
     page_of,
     place_of,
+    spoken_for,
 )
 from stepfold_store.refusals import Refusals
 
@@ -222,10 +223,11 @@ class Writer:
 
     def forget(self, stream: str) -> bool:
         """Remove a stream; False if it has not ended."""
-        if self.db.execute(SQL["still_open"], (stream,)).fetchone():
+        kind, key = spoken_for(stream)
+        if self.db.execute(SQL["still_open"], (kind, key)).fetchone():
             return False
         for statement in SQL["forget"].split(";\n"):
-            self.db.execute(statement, {"stream": stream})
+            self.db.execute(statement, {"stream": stream, "kind": kind, "key": key})
         self._heads.pop(stream, None)
         self.refusals.forget(stream)
         return True

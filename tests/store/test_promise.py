@@ -228,50 +228,57 @@ async def test_messages_wait_until_they_are_consumed(store):
 
 
 async def begin(store, stream, **changes):
-    await store.submit(stream, 0, [record(1)], entries=[running(stream, **changes)])
+    await store.submit(stream, 0, [record(1)], entries=[running(stream.removeprefix("execution:"), **changes)])
 
 
 async def test_what_is_due_is_claimed(store):
-    await begin(store, "now")
-    await begin(store, "past", due=10)
-    await begin(store, "later", due=99)
-    await begin(store, "told", due=99)
-    await begin(store, "ended", ended=5)
+    await begin(store, "execution:now")
+    await begin(store, "execution:past", due=10)
+    await begin(store, "execution:later", due=99)
+    await begin(store, "execution:told", due=99)
+    await begin(store, "execution:ended", ended=5)
     await store.put([running("no stream")])
-    await store.post("told", b"stop")
+    await store.post("execution:told", b"stop")
     leases = await store.claim("me", until=100, limit=9, now=50)
-    assert {lease.stream for lease in leases} == {"now", "past", "told"}
+    assert {lease.stream for lease in leases} == {"execution:now", "execution:past", "execution:told"}
     assert {(lease.owner, lease.until) for lease in leases} == {("me", 100)}
     assert len({lease.fence for lease in leases}) == 3
     assert await store.claim("you", until=200, limit=9, now=60) == []
     assert {lease.stream for lease in await store.claim("you", until=200, limit=9, now=100)} == {
-        "now",
-        "past",
-        "later",
-        "told",
+        "execution:now",
+        "execution:past",
+        "execution:later",
+        "execution:told",
     }
 
 
 async def test_a_claim_takes_no_more_than_its_limit(store):
     for n in range(5):
-        await begin(store, f"s{n}", started=n)
-    assert [lease.stream for lease in await store.claim("me", until=9, limit=2, now=0)] == ["s0", "s1"]
-    assert [lease.stream for lease in await store.claim("me", until=9, limit=9, now=0)] == ["s2", "s3", "s4"]
+        await begin(store, f"execution:s{n}", started=n)
+    assert [lease.stream for lease in await store.claim("me", until=9, limit=2, now=0)] == [
+        "execution:s0",
+        "execution:s1",
+    ]
+    assert [lease.stream for lease in await store.claim("me", until=9, limit=9, now=0)] == [
+        "execution:s2",
+        "execution:s3",
+        "execution:s4",
+    ]
 
 
 async def test_an_old_fence_is_refused(store):
-    await begin(store, "s")
+    await begin(store, "execution:s")
     (old,) = await store.claim("me", until=10, limit=1, now=0)
-    await store.submit("s", 1, [record(2)], fence=old.fence)
+    await store.submit("execution:s", 1, [record(2)], fence=old.fence)
     (new,) = await store.claim("you", until=20, limit=1, now=10)
     assert new.fence > old.fence
-    assert await fate(store.submit("s", 2, [record(3)], fence=old.fence)) is LeaseLost
-    await store.submit("s", 2, [record(3)], fence=new.fence)
-    await store.submit("s", 3, [record(4)])  # 0: not checked
+    assert await fate(store.submit("execution:s", 2, [record(3)], fence=old.fence)) is LeaseLost
+    await store.submit("execution:s", 2, [record(3)], fence=new.fence)
+    await store.submit("execution:s", 3, [record(4)])  # 0: not checked
 
 
 async def test_a_lease_is_given_back_by_its_holder_alone(store):
-    await begin(store, "s")
+    await begin(store, "execution:s")
     (old,) = await store.claim("me", until=10, limit=1, now=0)
     await store.release([old])
     (new,) = await store.claim("you", until=10, limit=1, now=0)
@@ -286,33 +293,34 @@ async def test_a_lease_is_given_back_by_its_holder_alone(store):
 
 async def test_what_has_ended_can_be_forgotten(store):
     token = Entry("token", "t1", parent="s")
-    await store.submit("s", 0, [record(1)], entries=[running("s"), token])
-    await store.submit("kept", 0, [record(1)], entries=[running("kept")])
-    await store.post("s", b"late")
+    await store.submit("execution:s", 0, [record(1)], entries=[running("s"), token])
+    await store.submit("execution:kept", 0, [record(1)], entries=[running("kept")])
+    await store.post("execution:s", b"late")
     with pytest.raises(ValueError, match="not ended"):
-        await store.forget("s")
-    await store.submit("s", 1, [record(2)], entries=[running("s", ended=9)])
-    await store.forget("s")
+        await store.forget("execution:s")
+    await store.submit("execution:s", 1, [record(2)], entries=[running("s", ended=9)])
+    await store.forget("execution:s")
     await store.forget("never was")
-    assert await everything(store, "s") == []
-    assert await store.peek("s") == []
+    assert await everything(store, "execution:s") == []
+    assert await store.peek("execution:s") == []
     assert await store.entry("execution", "s") is None
     assert await store.entry("token", "t1") is None
-    assert await everything(store, "kept") == [record(1)]
-    await store.submit("s", 0, [record(1, 2, "B")])
-    assert await everything(store, "s") == [record(1, 2, "B")]
+    assert await everything(store, "execution:kept") == [record(1)]
+    await store.submit("execution:s", 0, [record(1, 2, "B")])
+    assert await everything(store, "execution:s") == [record(1, 2, "B")]
 
 
 async def test_a_watcher_is_told_of_growth(store):
     await store.submit("s", 0, [record(1, 2)])
-    async with aclosing(store.watch("s")) as versions, aclosing(store.watch("new")) as others:
-        assert await anext(versions) == 2
-        assert await anext(others) == 0
-        tickets = [store.submit("s", n, [record(n + 1)]) for n in range(2, 12)]
-        await store.submit("new", 0, [record(1)])
-        assert {await fate(ticket) for ticket in tickets} == {None}
-        assert await anext(versions) == 12
-        assert await anext(others) == 1
+    with anyio.fail_after(5):
+        async with aclosing(store.watch("s")) as versions, aclosing(store.watch("new")) as others:
+            assert await anext(versions) == 2
+            assert await anext(others) == 0
+            tickets = [store.submit("s", n, [record(n + 1)]) for n in range(2, 12)]
+            await store.submit("new", 0, [record(1)])
+            assert {await fate(ticket) for ticket in tickets} == {None}
+            assert await anext(versions) == 12
+            assert await anext(others) == 1
 
 
 async def test_watchers_wake_and_end_with_the_store(store):

@@ -524,13 +524,13 @@ async def test_a_backup_is_a_store(store, path, tmp_path):
 
 async def test_a_new_process_owns_every_stream_and_fences_grow(path):
     store = await open_store(path)
-    await store.submit("s", 0, [record(1)], entries=[Entry("execution", "s")])
+    await store.submit("execution:s", 0, [record(1)], entries=[Entry("execution", "s")])
     (old,) = await store.claim("a", until=10**15, limit=1, now=0)
     await store.close()
     store = await open_store(path)
     (new,) = await store.claim("b", until=10**15, limit=1, now=0)
     assert new.fence > old.fence
-    assert await fate(store.submit("s", 0, [record(1)])) is Conflict
+    assert await fate(store.submit("execution:s", 0, [record(1)])) is Conflict
     await store.close()
 
 
@@ -545,12 +545,12 @@ async def test_heads_are_looked_up_again_when_there_are_too_many(store, monkeypa
 
 
 async def test_a_full_group_makes_way_for_the_next(store, monkeypatch):
-    monkeypatch.setattr("stepfold_store.sqlite.GROUP_WRITES", 10)
+    monkeypatch.setattr("stepfold_store.sqlite.GROUP_BYTES", 10 * 2048)
     db = tamper(store)
     tickets = [store.submit("s", n, [record(n + 1)]) for n in range(95)]
     assert store.backlog == 95
     assert {await fate(ticket) for ticket in tickets} == {None}
-    assert db.statements.count("COMMIT") == 10
+    assert 10 <= db.statements.count("COMMIT") <= 12
 
 
 async def test_the_store_lives_and_ends_within_asyncio_run(path):
