@@ -7,6 +7,7 @@ import re
 from stepfold.query.values import Json
 
 from .diagnostics import View
+from .limits import BATCH_BYTES, LABEL_CHARACTERS, READER_ITEMS
 from .shapes import (
     Field,
     Kind,
@@ -24,7 +25,6 @@ from .shapes import (
 )
 
 _P, _A = "JSONPath", "JSONata"
-LABEL_CHARACTERS = 40
 _NO_LABEL = re.compile(r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]")
 _S3_READ = ("getObject", "listObjectsV2")
 _S3_WRITE = ("putObject",)
@@ -49,7 +49,7 @@ READER_CONFIG = Shape(
         "CSVHeaders": Field(anything),
         "CSVDelimiter": Field(one_of("COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB")),
         "ItemsPointer": Field(or_expression(text)),
-        "MaxItems": Field(or_expression(integer(0, 100_000_000))),
+        "MaxItems": Field(or_expression(integer(0, READER_ITEMS))),
         "MaxItemsPath": Field(path, _P),
         "Transformation": Field(one_of("NONE", "LOAD_AND_FLATTEN")),
         "ManifestType": Field(one_of("ATHENA_DATA", "S3_INVENTORY")),
@@ -83,7 +83,7 @@ BATCHER = Shape(
     {
         "MaxItemsPerBatch": Field(or_expression(integer(1))),
         "MaxItemsPerBatchPath": Field(path, _P),
-        "MaxInputBytesPerBatch": Field(or_expression(integer(1, 262_144))),
+        "MaxInputBytesPerBatch": Field(or_expression(integer(1, BATCH_BYTES))),
         "MaxInputBytesPerBatchPath": Field(path, _P),
         "BatchInput": Field(template),
     },

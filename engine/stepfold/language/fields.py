@@ -15,7 +15,7 @@ from .choices import rules
 from .diagnostics import View
 from .distributed import batcher, label, reader, writer
 from .failures import ALL
-from .limits import MAX_SECONDS
+from .limits import MAX_DELAY_SECONDS, MAX_SECONDS
 from .shapes import (
     Field,
     Kind,
@@ -55,7 +55,7 @@ RETRIER = Shape(
         "IntervalSeconds": Field(integer(0, MAX_SECONDS)),
         "MaxAttempts": Field(integer(0, MAX_SECONDS)),
         "BackoffRate": Field(decimal(1.0)),
-        "MaxDelaySeconds": Field(integer(1, 31_622_400)),
+        "MaxDelaySeconds": Field(integer(1, MAX_DELAY_SECONDS)),
         "JitterStrategy": Field(one_of("NONE", "FULL")),
         "Comment": Field(text),
     },

@@ -10,6 +10,14 @@ NAME_CHARACTERS = 80
 """The longest name of a machine, an execution or a state (AWS)."""
 MAX_SECONDS = 99_999_999
 """The largest TimeoutSeconds, HeartbeatSeconds, IntervalSeconds or Seconds (AWS)."""
+MAX_DELAY_SECONDS = 31_622_400
+"""The largest MaxDelaySeconds of a retrier (AWS)."""
+LABEL_CHARACTERS = 40
+"""The longest Label of a Map (AWS)."""
+READER_ITEMS = 100_000_000
+"""The most items that an ItemReader may be told to read (AWS)."""
+BATCH_BYTES = 262_144
+"""The largest MaxInputBytesPerBatch of an ItemBatcher (AWS)."""
 MAX_WAIT_SECONDS = 2_147_483_647
 """A Wait beyond this many seconds fails: 24,855 days pass, 24,856 do not (recorded)."""
 DECISION_EVENTS = 1_000
