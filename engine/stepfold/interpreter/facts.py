@@ -8,7 +8,8 @@ one event of AWS's history: see `stepfold.insight.history`.
 Three rules keep the log small and whole:
 
 * A value left out (`UNSET`) is *the frame's latest value*: what its newest event before this one gave or took. So
-  `StateEntered` does not repeat the output that the state before it left.
+  `StateEntered` does not repeat the output that the state before it left. Values are left out where their texts are
+  equal, not where they are one object: a fold has the same texts, but other objects.
 * Whatever came from time, chance or a query is recorded where it was first computed; folding needs the log alone.
 * `previous` follows AWS's chain (API notes, section 8.1). A fact says whether the chain `moves` on to it.
 """

@@ -48,7 +48,7 @@ def _begin(step: Step, execution: Execution, frame: Frame, moment: Moment) -> fa
     return facts.MapStarted(
         len(values.items(array)),
         step.blocks[0],
-        UNSET if array is frame.value else array,
+        UNSET if array == frame.value else array,
         _concurrency(step, frame, dataflow.scope(execution, frame, given), moment),
     )
 

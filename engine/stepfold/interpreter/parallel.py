@@ -22,7 +22,7 @@ def fork(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -
     if frame.waits is None:
         given = dataflow.arguments(step, execution, frame, moment)
         dataflow.within(execution, given, step.name, "provided parameters")
-        yield facts.ParallelStarted(len(step.blocks), UNSET if given is frame.value else given)
+        yield facts.ParallelStarted(len(step.blocks), UNSET if given == frame.value else given)
     waits = frame.waits
     if not isinstance(waits, Branches):
         raise AssertionError("a Parallel that has begun waits for its branches")

@@ -91,7 +91,7 @@ def leave(step: Step, execution: Execution, frame: Frame, value: Value, target: 
         # A value that grew past the limit at the transition: bound to no state, no Catch sees it (notes, section 11).
         yield On(facts.ExecutionFailed(met.failure.error, met.failure.cause), execution.root, frame.pointer)
         return
-    yield facts.StateExited(step.name, UNSET if value is frame.value else value, target)
+    yield facts.StateExited(step.name, UNSET if value == frame.value else value, target)
     if target is None:
         yield finish(frame)
 

@@ -41,7 +41,7 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
         heartbeat = _seconds(frame, "HeartbeatSecondsPath", step.heartbeat_path, raw, moment)
     yield facts.TaskScheduled(
         resource.arn,
-        UNSET if arguments is frame.value else arguments,
+        UNSET if arguments == frame.value else arguments,
         timeout,
         heartbeat,
         token,
