@@ -174,7 +174,7 @@ def _said(call: Invocation, signal: Signal, moment: Moment) -> Facts:
         case signals.Heartbeat():
             return task.beat(call, signal, moment)
         case signals.Started():
-            return task.started(signal)
+            return task.started(call, signal)
         case signals.Submitted():
             return task.submitted(call, signal)
     raise AssertionError(f"{type(signal).__name__} is no word about a task")

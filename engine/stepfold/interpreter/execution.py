@@ -269,6 +269,10 @@ def _invocation(frame: Frame) -> Invocation:
     return frame.waits
 
 
+def _taken_on(execution: Execution, frame: Frame, _event: Event, _fact: facts.TaskStarted) -> None:
+    _invocation(frame).started = True
+
+
 def _submitted(execution: Execution, frame: Frame, _event: Event, _fact: facts.TaskSubmitted) -> None:
     _invocation(frame).submitted = True
 
@@ -395,7 +399,7 @@ _APPLY: Final[dict[type, Apply]] = {
     facts.RetryScheduled: _retried,
     facts.TimerRang: _rang,
     facts.TaskScheduled: _scheduled,
-    facts.TaskStarted: _nothing,
+    facts.TaskStarted: _taken_on,
     facts.TaskSubmitted: _submitted,
     facts.TaskSucceeded: _succeeded,
     facts.TaskFailed: _failed,

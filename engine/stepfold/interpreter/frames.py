@@ -23,8 +23,8 @@ class Invocation:
     """A frame waits for a task: `since` when its time began, `beat` the last sign of life (both milliseconds)."""
 
     __slots__ = (
-        "arguments", "asked", "attempt", "beat", "heartbeat", "outward", "resource", "since", "submitted", "timeout",
-        "token",
+        "arguments", "asked", "attempt", "beat", "heartbeat", "outward", "resource", "since", "started", "submitted",
+        "timeout", "token",
     )
 
     def __init__(self, event: Event, fact: facts.TaskScheduled, arguments: Value) -> None:
@@ -38,6 +38,7 @@ class Invocation:
         self.token = fact.token
         self.outward = fact.outward
         self.attempt = 1
+        self.started = False
         self.submitted = False
 
 

@@ -169,9 +169,10 @@ def _java(value: Json) -> str:
 # --- what a frame hears about its task --------------------------------------------------------------------------------
 
 
-def started(signal: signals.Started) -> Facts:
+def started(call: Invocation, signal: signals.Started) -> Facts:
     """An activity's worker took the task on (other tasks are recorded as started when they are scheduled)."""
-    yield facts.TaskStarted(signal.worker)
+    if not call.started:
+        yield facts.TaskStarted(signal.worker)
 
 
 def submitted(call: Invocation, signal: signals.Submitted) -> Facts:
