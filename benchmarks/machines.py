@@ -1,0 +1,62 @@
+"""The machines that are measured, and the calls that they make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+WORK = "arn:aws:lambda:eu-west-1:000000000000:function:work"
+"""The function that every Task here calls."""
+
+
+async def work(event: Any) -> Any:
+    """The least that a function can do."""
+    return event
+
+
+def spread(concurrency: int) -> dict[str, Any]:
+    """An inline Map over the input, whose items are one call each: seven events of AWS's history an item."""
+    task = {"Type": "Task", "Resource": WORK, "End": True}
+    return {
+        "StartAt": "Each",
+        "States": {
+            "Each": {
+                "Type": "Map",
+                "MaxConcurrency": concurrency,
+                "ItemProcessor": {"StartAt": "Work", "States": {"Work": task}},
+                "End": True,
+            }
+        },
+    }
+
+
+def loop(rounds: int) -> dict[str, Any]:
+    """A Pass that counts and a Choice that sends it back, so often."""
+    return {
+        "StartAt": "Count",
+        "States": {
+            "Count": {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "More"},
+            "More": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.n", "NumericLessThan": rounds, "Next": "Count"}],
+                "Default": "Done",
+            },
+            "Done": {"Type": "Succeed"},
+        },
+    }
+
+
+FIVE: dict[str, Any] = {
+    "StartAt": "Prepare",
+    "States": {
+        "Prepare": {"Type": "Pass", "Result": {"ready": True}, "ResultPath": "$.prepared", "Next": "Work"},
+        "Work": {"Type": "Task", "Resource": WORK, "ResultPath": "$.worked", "Next": "Good"},
+        "Good": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.prepared.ready", "BooleanEquals": True, "Next": "Tidy"}],
+            "Default": "Done",
+        },
+        "Tidy": {"Type": "Pass", "OutputPath": "$.worked", "Next": "Done"},
+        "Done": {"Type": "Succeed"},
+    },
+}
+"""Five states, one of them a call."""
