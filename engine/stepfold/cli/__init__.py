@@ -1,0 +1,190 @@
+"""The command line: `stepfold demo`, `run`, `resume`, `list`, `show`, `history`, `stop` and `check`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec
+
+import anyio
+import click
+
+import stepfold
+
+from .options import Settings, common, configure_log, json_option, settings, store_option
+from .outcome import EXIT_CODES, Exit, outcome_of, tell, unwrapped
+
+__all__ = ["main"]
+
+Given = ParamSpec("Given")
+
+FILE = click.Path(path_type=Path)
+STATUSES = click.Choice(["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"], case_sensitive=False)
+
+
+class _Commands(click.Group):
+    """The group of commands: whatever goes wrong in one is told as a sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        chosen = ctx.ensure_object(Settings)
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except (KeyboardInterrupt, click.Abort):
+            ctx.exit(Exit.INTERRUPTED)
+        except Exception as raised:  # noqa: BLE001 -- the last place that can tell a person
+            error = unwrapped(raised)
+            if chosen.debug:
+                traceback.print_exception(error)
+            tell(error, as_json=chosen.json, store=chosen.store)
+            ctx.exit(outcome_of(error))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.version_option(stepfold.__version__, "--version", message="stepfold %(version)s")
+@common
+def main() -> None:
+    """Run workflows of the Amazon States Language: durable, in one process, resumable after a crash."""
+
+
+def _do(task: Callable[Given, Awaitable[Exit | None]], *given: Given.args, **named: Given.kwargs) -> NoReturn:
+    """Run a command's task, and leave with its exit code."""
+    configure_log(settings())
+
+    async def work() -> Exit | None:
+        return await task(*given, **named)
+
+    sys.stdout.flush()
+    click.get_current_context().exit(anyio.run(work) or Exit.OK)
+
+
+@main.command()
+@store_option("stepfold-demo.db")
+@click.option("--slow", is_flag=True, help="Two seconds a step: time to kill it, and to see it resume.")
+@json_option
+@common
+def demo(store: str, *, slow: bool) -> None:
+    """Run the article's workflow: fetch, process until nothing is left, save.
+
+    Its handlers run in Node, where version 18 or newer is installed, else in Python.
+    """
+    from .demonstration import demonstrate
+
+    _do(demonstrate, store, slow=slow, as_json=settings().json)
+
+
+@main.command()
+@click.argument("file", type=FILE, metavar="FILE|TEMPLATE")
+@click.option("--input", "given", metavar="JSON|@FILE|-", help="The input: JSON, a file, or stdin.  [default: {}]")
+@click.option("--template", type=FILE, help="A SAM or CloudFormation template that gives the functions.")
+@click.option("--name", help="The execution's name.  [default: a UUID]")
+@click.option("--machine", metavar="NAME", help="Which machine of a template; or the name for a plain definition.")
+@click.option(
+    "--limits", type=click.Choice(["aws", "local"]), default="local", show_default=True,
+    help="AWS's limits (256 KiB a payload, 25,000 events), or none of these.",
+)
+@store_option()
+@json_option
+@common
+def run(
+    file: Path, given: str | None, template: Path | None, name: str | None, machine: str | None, limits: str, store: str
+) -> None:
+    """Run a machine to its end: its output goes to stdout, all else to stderr.
+
+    FILE is a definition (.asl.json, .asl.yaml), or a SAM or CloudFormation template, whose functions run in child
+    processes. All is recorded in the store: after Ctrl-C, a crash or kill -9, `stepfold resume` goes on.
+    """
+    from .commands import Asked, run_one
+
+    _do(run_one, Asked(file, given, template, name, machine, limits, store), as_json=settings().json)
+
+
+@main.command()
+@click.option("--template", type=FILE, help="Functions to use instead of those that were there at the start.")
+@store_option()
+@json_option
+@common
+def resume(template: Path | None, store: str) -> None:
+    """Resume all that was interrupted, and wait until each execution ends or waits for what does not come.
+
+    The functions are those of the template that the execution was started with; --template gives others. Prints a
+    line an execution.
+    """
+    from .commands import resume_all
+
+    _do(resume_all, store, template, as_json=settings().json)
+
+
+@main.command("list")
+@click.option("--machine", metavar="NAME|ARN", help="Only executions of this machine.")
+@click.option("--status", type=STATUSES, help="Only executions with this status.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many at most.")
+@store_option()
+@json_option
+@common
+def list_(machine: str | None, status: str | None, limit: int, store: str) -> None:
+    """List executions, the newest first."""
+    from .reading import Filter, list_executions
+
+    _do(list_executions, store, Filter(machine, status.upper() if status else None, limit), as_json=settings().json)
+
+
+@main.command()
+@click.argument("name", metavar="NAME|ARN")
+@store_option()
+@json_option
+@common
+def show(name: str, store: str) -> None:
+    """Show an execution: status, times, input and output, and where it is."""
+    from .reading import show as show_one
+
+    _do(show_one, store, name, as_json=settings().json)
+
+
+@main.command()
+@click.argument("name", metavar="NAME|ARN")
+@store_option()
+@json_option
+@common
+def history(name: str, store: str) -> None:
+    """Show every event of an execution; with --json as GetExecutionHistory answers."""
+    from .reading import print_history
+
+    _do(print_history, store, name, as_json=settings().json)
+
+
+@main.command()
+@click.argument("name", metavar="NAME|ARN")
+@click.option("--error", help="The error name to record.")
+@click.option("--cause", help="The cause to record.")
+@store_option()
+@json_option
+@common
+def stop(name: str, error: str | None, cause: str | None, store: str) -> None:
+    """End an execution that no process runs now: its status becomes ABORTED."""
+    from .commands import stop_one
+
+    _do(stop_one, store, name, error, cause, as_json=settings().json)
+
+
+@main.command()
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
+@json_option
+@common
+def check(files: tuple[Path, ...]) -> None:
+    """List all that is wrong with definitions, and with the machines of templates, each with place and code."""
+    from .checking import as_json, check_file, print_report
+
+    configure_log(settings())
+    reports = [check_file(file) for file in files]
+    if settings().json:
+        click.echo(json.dumps({"files": [as_json(report) for report in reports]}, indent=2, ensure_ascii=False))
+    else:
+        for report in reports:
+            print_report(report)
+    good = all(report.good for report in reports)
+    click.get_current_context().exit(Exit.OK if good else Exit.BAD_INPUT)

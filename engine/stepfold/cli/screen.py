@@ -1,0 +1,99 @@
+"""Lines on a terminal, and below them one line that lives: where the work is. Elsewhere, a line every few seconds.
+
+Handlers may write ten thousand lines in a second, so nothing here renders: a line is a text with a few colours, and
+all lines of a tenth of a second leave in one write.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from typing import IO
+
+from rich.cells import cell_len, set_cell_size
+
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+QUIET_SECONDS = 3.0
+"""How often a line of progress is written where there is no terminal."""
+
+_CODES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_UNSAFE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Screen:
+    """Where a command writes for a person: stdout or stderr, a terminal or not."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+        tty = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self.live = tty
+        self.colour = (tty and not os.environ.get("NO_COLOR")) or bool(os.environ.get("FORCE_COLOR"))
+        self._waiting: list[str] = []
+        self._shown = False
+        self._turn = 0
+        self._spoke = time.monotonic()
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return shutil.get_terminal_size((100, 24)).columns
+
+    def paint(self, text: str, *styles: str) -> str:
+        """The text in these styles, where there are colours."""
+        if not self.colour or not styles:
+            return text
+        return f"\x1b[{';'.join(_CODES[style] for style in styles)}m{text}\x1b[0m"
+
+    def line(self, text: str = "") -> None:
+        """A line to write at the next `flush`."""
+        self._waiting.append(text)
+
+    def flush(self, status: str | None = None) -> None:
+        """Write the lines that wait; below them `status`, which the next flush replaces."""
+        out = []
+        if self._shown:
+            out.append("\r\x1b[2K")
+            self._shown = False
+        if self._waiting:
+            out.append("\n".join(self._waiting) + "\n")
+            self._waiting.clear()
+            self._spoke = time.monotonic()
+        if status is not None and self.live:
+            self._turn += 1
+            out.append(self.paint(SPINNER[self._turn % len(SPINNER)], "cyan") + " " + fit(status, self.width - 3))
+            self._shown = True
+        if out:
+            self.stream.write("".join(out))
+            self.stream.flush()
+
+    def now_and_then(self, status: str, seconds: float = QUIET_SECONDS) -> None:
+        """Without a terminal: write where the work is, if nothing was written for so long."""
+        if not self.live and time.monotonic() - self._spoke >= seconds:
+            self.line(status)
+            self.flush()
+
+
+def fit(text: str, width: int) -> str:
+    """The text, cut to so many columns."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(width - 1, 0)) + "…"
+
+
+def clean(text: str) -> str:
+    """A text from outside without what would move the cursor or worse."""
+    return _UNSAFE.sub("", text)
+
+
+def duration(seconds: float) -> str:
+    """A time span for a person."""
+    if seconds < 10:
+        return f"{max(seconds, 0):.2f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 2880 else f"{minutes // 1440} days"

@@ -1,0 +1,68 @@
+"""The usual workers, put together: the functions of a project, each run unchanged in child processes of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from stepfold.language.projects import ProjectFunction
+from stepfold.names import Home
+
+from .handlers import Handler, Handlers, LocalFunction, OnOutput
+
+
+class ProjectFunctions:
+    """Workers for the functions of a project: `workers`, by name. They can be called within the `async with` block.
+
+    A function is known by its name, and by its logical id where no other function has that name: definitions outside
+    the template use either. One whose runtime is not run here (Java, Go, ...) is there too; its calls fail and say so.
+    """
+
+    def __init__(
+        self, functions: Iterable[ProjectFunction], *, home: Home | None = None, on_output: OnOutput | None = None
+    ) -> None:
+        self._handlers = Handlers(home=home, on_output=on_output)
+        self._inline: tempfile.TemporaryDirectory[str] | None = None
+        self.workers: dict[str, LocalFunction] = {}
+        functions = list(functions)
+        for function in functions:
+            self.workers[function.name] = self._handlers.worker(self._handler(function))
+        for function in functions:
+            self.workers.setdefault(function.logical_id, self.workers[function.name])
+
+    async def __aenter__(self) -> Self:
+        await self._handlers.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._handlers.__aexit__(kind, error, trace)
+        finally:
+            if self._inline is not None:
+                self._inline.cleanup()
+
+    def _handler(self, function: ProjectFunction) -> Handler:
+        code = function.code if isinstance(function.code, Path) else self._written(function, function.code)
+        return Handler(
+            name=function.name,
+            runtime=function.runtime,
+            handler=function.handler,
+            code=code,
+            environment=function.environment,
+            timeout=function.timeout,
+            memory=function.memory,
+        )
+
+    def _written(self, function: ProjectFunction, source: str) -> Path:
+        """Write code that stands in the template to a private folder, as the file `index`, where AWS puts it too."""
+        if self._inline is None:
+            self._inline = tempfile.TemporaryDirectory(prefix="stepfold-")
+        folder = Path(tempfile.mkdtemp(dir=self._inline.name))
+        end = ".js" if function.runtime.startswith("nodejs") else ".py"
+        (folder / f"index{end}").write_text(source, encoding="utf-8")
+        return folder
