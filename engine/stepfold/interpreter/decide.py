@@ -57,7 +57,10 @@ def decide(machine: Machine, execution: Execution, signal: Signal, moment: Momen
         cause = f"The execution reached the maximum number of history events ({ceiling})."
         record.last(facts.ExecutionFailed(RUNTIME, cause))
     closed, execution.closed = execution.closed, []
-    return Decision(record.events, execution.owed(before) if record.events else [], closed)
+    owed = execution.owed(before) if record.events else []
+    if isinstance(signal, signals.Heartbeat) and record.events:
+        owed[:0] = execution.watch(signal.asked)
+    return Decision(record.events, owed, closed)
 
 
 class Record:

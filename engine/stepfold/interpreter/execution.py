@@ -127,10 +127,16 @@ class Execution:
         elif isinstance(waits, Timer):
             yield Sleep(asked, waits.until)
         elif isinstance(waits, Invocation):
-            if waits.outward and (due := deadline(waits)) is not None:
-                yield Sleep(asked, due, task=True)
+            yield from self.watch(asked)
             if not waits.submitted:
                 yield invoke(frame, waits)
+
+    def watch(self, asked: int) -> Iterator[Sleep]:
+        """The deadline of a task that is answered from outside; a heartbeat moves it, and then it is owed anew."""
+        frame = self.asked.get(asked)
+        call = None if frame is None else frame.waits
+        if isinstance(call, Invocation) and call.outward and (due := deadline(call)) is not None:
+            yield Sleep(asked, due, task=True)
 
 
 def invoke(frame: Frame, call: Invocation) -> Invoke:
@@ -293,7 +299,8 @@ def _failed(execution: Execution, frame: Frame, _: Event, fact: facts.TaskFailed
 def _reattempted(execution: Execution, frame: Frame, event: Event, _: facts.Reattempted) -> None:
     call = _invocation(frame)
     call.attempt += 1
-    call.since = call.beat = event.at
+    if not call.outward:  # who works outside has not noticed that the engine was away: that deadline stands
+        call.since = call.beat = event.at
 
 
 def _beat(execution: Execution, frame: Frame, event: Event, _: facts.HeartbeatReceived) -> None:

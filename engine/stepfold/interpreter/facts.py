@@ -188,7 +188,7 @@ class TaskTimedOut(_Fact, frozen=True):
 
 
 class Reattempted(_Fact, frozen=True):
-    """The work in flight at a crash was begun again; its time-out counts from here."""
+    """The work in flight at a crash was begun again; its time-out counts from here, if it is done in the engine."""
 
     silent: ClassVar[bool] = True
     asked: int

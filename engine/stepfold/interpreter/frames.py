@@ -173,7 +173,11 @@ DEADLINE_ALLOWANCE = 8
 def deadline(call: Invocation) -> int | None:
     """When the task must be answered or give a sign of life, in milliseconds since the epoch."""
     due = None if call.timeout is None else call.since + call.timeout * 1000
-    if call.heartbeat is not None:
-        patience = call.beat + call.heartbeat * (1000 + 1000 // DEADLINE_ALLOWANCE)
-        due = patience if due is None else min(due, patience)
+    if (silent := silence(call)) is not None:
+        due = silent if due is None else min(due, silent)
     return due
+
+
+def silence(call: Invocation) -> int | None:
+    """When it will have given no sign of life for too long."""
+    return None if call.heartbeat is None else call.beat + call.heartbeat * (1000 + 1000 // DEADLINE_ALLOWANCE)

@@ -138,7 +138,6 @@ class Sleep(_Message, frozen=True):
     asked: int
     until: int
     task: bool = False
-    heartbeat: bool = False
 
 
 class Evaluate(_Message, frozen=True):

@@ -15,7 +15,7 @@ from stepfold.query.values import Json, Number, Value, text, tree
 
 from . import dataflow, facts, signals
 from .execution import Execution, Facts
-from .frames import DEADLINE_ALLOWANCE, Frame, Invocation, deadline
+from .frames import DEADLINE_ALLOWANCE, Frame, Invocation, deadline, silence
 from .simple import leave
 
 if TYPE_CHECKING:
@@ -193,9 +193,10 @@ def failed(signal: signals.Failed) -> Facts:
 
 def timed_out(call: Invocation, signal: signals.TimedOut, moment: Moment) -> Facts:
     """The time is over; AWS gives a missed heartbeat the same name (recorded). Heartbeats may have moved it since."""
-    if call.outward and (due := deadline(call)) is not None and due > moment.now:
+    due = deadline(call) if call.outward else None
+    if due is not None and due > moment.now:
         return
-    yield facts.TaskTimedOut(TIMEOUT, heartbeat=signal.heartbeat)
+    yield facts.TaskTimedOut(TIMEOUT, heartbeat=signal.heartbeat or (due is not None and due == silence(call)))
 
 
 def beat(call: Invocation, signal: signals.Heartbeat, moment: Moment) -> Facts:
