@@ -11,7 +11,9 @@ from collections import deque
 from datetime import datetime
 
 from stepfold.interpreter import facts
+from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
+from stepfold.interpreter.frames import Frame, Items
 from stepfold.runtime import catalog
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.progress import MapProgress, Progress, outer_frames, progress
@@ -22,7 +24,8 @@ ITEMS_SHOWN = 12
 """The items of a larger Map are counted, not told."""
 STATES_A_LOOK = 40
 EVENTS_A_LOOK = 2_000
-"""What happened beyond this between two looks is passed over."""
+EVENTS_OF_MANY = 200
+"""When more than EVENTS_A_LOOK events happened between two looks, only the first so many are told."""
 RATE_SECONDS = 10.0
 _INDENT = 14
 
@@ -39,6 +42,14 @@ class _Line:
         self.kind = ""
         self.began = 0
         self.failure: str | None = None
+
+    @classmethod
+    def of(cls, frame: Frame) -> _Line:
+        """A frame that is there already."""
+        inside = frame.parent is not None and isinstance(frame.parent.waits, Items)
+        line = cls(sum(1 for _ in frame.lineage()) - 1, frame.index if inside else None)
+        line.state, line.kind, line.began = frame.state, frame.kind, frame.entered_at
+        return line
 
 
 class Follower:
@@ -59,10 +70,7 @@ class Follower:
         if resumed and run is not None:
             self._seen, self._started = run.execution.version, run.execution.started_at
             for frame in outer_frames(run.execution, ITEMS_SHOWN):
-                line = self._frames[frame.seq] = _Line(
-                    sum(1 for _ in frame.lineage()) - 1, frame.index if frame.parent is not None else None
-                )
-                line.state, line.kind, line.began = frame.state, frame.kind, frame.entered_at
+                self._frames[frame.seq] = _Line.of(frame)
 
     # --- what is heard ------------------------------------------------------------------------------------------------
 
@@ -78,11 +86,22 @@ class Follower:
         if run is None:
             return
         execution = run.execution
-        if any(one.frame in self._counted for one in progress(execution).maps):
-            self._seen = execution.version
-        elif execution.version > self._seen:
+        large = [one for one in progress(execution).maps if one.total > ITEMS_SHOWN]
+        if execution.version > self._seen and not any(one.frame in self._counted for one in large):
             await self._read(execution.version)
+        if large:
+            self._count(execution, large)
+            self._seen = execution.version
         self._flush_output(self._seen)
+
+    def _count(self, execution: Execution, large: list[MapProgress]) -> None:
+        """See to it that these Maps are known, also where their beginning was passed over."""
+        for one in large:
+            if one.frame not in self._counted:
+                self._counted[one.frame] = one.total
+                line = self._frames[one.frame] = _Line.of(execution.frames[one.frame])
+                text = self._screen.paint(f"  {one.total:,} items", "dim")
+                self._screen.line(self._written(line.began, line, "▸", "cyan") + text)
 
     async def last_look(self) -> None:
         """Tell the rest."""
@@ -91,18 +110,24 @@ class Follower:
             self._screen.line(self._output.popleft()[1])
 
     async def _read(self, version: int | None) -> None:
+        """Tell the log's new events; of very many only the first, where `version` is what it comes to."""
         self._told = 0
-        if version is not None and version - self._seen > EVENTS_A_LOOK:
-            self._screen.line(self._screen.paint(f"  … {version - self._seen:,} events", "dim"))
-            self._seen = version
-            return
+        many = version is not None and version - self._seen > EVENTS_A_LOOK
+        last = self._seen + EVENTS_OF_MANY if many else None
         async for event in catalog.events(self._engine.store, self._arn, self._seen):
+            if last is not None and event.seq > last:
+                break
             self._flush_output(event.seq - 1)
             self._seen = event.seq
             self._tell(event)
         self._release()
+        if version is not None and many:
+            if not self._counted:
+                self._screen.line(self._screen.paint(f"{'':{_INDENT}}… {version - self._seen:,} events", "dim"))
+            self._seen = version
         if self._told > STATES_A_LOOK:
-            self._screen.line(self._screen.paint(f"  … {self._told - STATES_A_LOOK:,} more states", "dim"))
+            more = f"{'':{_INDENT}}… {self._told - STATES_A_LOOK:,} more states"
+            self._screen.line(self._screen.paint(more, "dim"))
 
     def _flush_output(self, version: int) -> None:
         if self._output and self._output[0][0] <= version:
@@ -145,6 +170,7 @@ class Follower:
                 why = f" ({clean(frame.failure)})" if frame.failure else ""
                 wait = duration((fact.until - event.at) / 1000)
                 self._say(event, frame, "↻", "yellow", f"failed{why}; tried again in {wait}")
+                frame.failure = None
             case facts.StateExited():
                 self._exited(event, frame, fact)
             case facts.IterationSucceeded() | facts.BranchSucceeded():
@@ -166,7 +192,7 @@ class Follower:
     def _hold(self, event: Event, frame: _Line) -> None:
         """Keep the line of a state that was entered: what follows at once may have something to add."""
         self._release()
-        self._held = (event.frame, self._written(event, frame, "▸", "cyan"))
+        self._held = (event.frame, self._written(event.at, frame, "▸", "cyan"))
 
     def _add(self, frame: int, text: str) -> None:
         if self._held is not None and self._held[0] == frame:
@@ -174,7 +200,7 @@ class Follower:
 
     def _say(self, event: Event, frame: _Line, mark: str, colour: str, text: str) -> None:
         self._release()
-        self._print(f"{self._written(event, frame, mark, colour)}  {self._screen.paint(text, 'dim')}")
+        self._print(f"{self._written(event.at, frame, mark, colour)}  {self._screen.paint(text, 'dim')}")
 
     def _release(self) -> None:
         if self._held is not None:
@@ -186,9 +212,9 @@ class Follower:
         if self._told <= STATES_A_LOOK:
             self._screen.line(text)
 
-    def _written(self, event: Event, frame: _Line, mark: str, colour: str) -> str:
+    def _written(self, at: int, frame: _Line, mark: str, colour: str) -> str:
         paint = self._screen.paint
-        after = paint(f"{(event.at - self._started) / 1000:8.2f} s", "dim")
+        after = paint(f"{(at - self._started) / 1000:8.2f} s", "dim")
         name = paint(clean(frame.state), "bold")
         item = paint(f" [{frame.item}]", "dim") if frame.item is not None else ""
         return f"{after}  {'  ' * frame.depth}{paint(mark, colour)} {name}{item}"

@@ -6,7 +6,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from itertools import islice
 from typing import Any, NamedTuple
 
 import click
@@ -20,7 +19,7 @@ from stepfold_store import Store, open_reader
 
 from . import shapes
 from .outcome import command
-from .screen import Screen, clean, duration, fit
+from .screen import Screen, clean, duration, fit, print_table
 
 STATUS_COLOURS = {"RUNNING": "cyan", "SUCCEEDED": "green", "FAILED": "red", "TIMED_OUT": "red", "ABORTED": "yellow"}
 _SHOWN = 2_000
@@ -63,7 +62,6 @@ async def list_executions(location: str, wanted: Filter, *, as_json: bool) -> No
 
 
 def _print_list(found: list[Summary]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -81,8 +79,7 @@ def _print_list(found: list[Summary]) -> None:
             _when(one.started),
             "" if one.stopped is None else duration((one.stopped - one.started) / 1000),
         )
-    console = Console(highlight=False)
-    console.print(table, width=None if console.is_terminal else 400)
+    print_table(table)
 
 
 async def show(location: str, name: str, *, as_json: bool) -> None:
@@ -100,11 +97,9 @@ async def show(location: str, name: str, *, as_json: bool) -> None:
 
 
 def _print_described(one: Description, where: Progress, at: int, location: str) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -120,7 +115,7 @@ def _print_described(one: Description, where: Progress, at: int, location: str) 
     row("started", _when(one.started))
     if one.stopped is not None:
         row("took", duration((one.stopped - one.started) / 1000))
-    cut = _SHOWN if console.is_terminal else None
+    cut = _SHOWN if sys.stdout.isatty() else None
     row("input", _pretty(one.input, cut))
     row("output", None if one.output is None else _pretty(one.output, cut))
     row("error", one.error)
@@ -131,7 +126,7 @@ def _print_described(one: Description, where: Progress, at: int, location: str) 
         row("in", state.state + (f", until {_when(state.until)}" if state.until is not None else ""))
     if at:
         row("last event", _when(at))
-    console.print(table, width=None if console.is_terminal else 400)
+    print_table(table)
     if one.status == "RUNNING":
         again = command("resume", "--store", location)
         click.echo(f"\nIf no process runs this store any more: {again}", err=True)
@@ -205,17 +200,16 @@ def _what(event: HistoryEvent) -> str:
         return f"{details['length']:,} items"
     if name:
         value = details.get("input") or details.get("output") or ""
-        return f"{clean(name)}  {clean(' '.join(islice_text(value).split()))}"
+        return f"{clean(name)}  {clean(' '.join(_beginning(value).split()))}"
     if "resource" in details and "parameters" not in details and "input" in details:
         return str(details["resource"]).rpartition(":")[2]
     if "resource" in details:
         return f"{details.get('resourceType', '')} {details['resource']}".strip()
-    return clean(" ".join(islice_text(details.get("output") or details.get("input") or "").split()))
+    return clean(" ".join(_beginning(details.get("output") or details.get("input") or "").split()))
 
 
-def islice_text(text: str, size: int = 200) -> str:
-    """The beginning of a text that may be long."""
-    return "".join(islice(text, size)) + ("…" if len(text) > size else "")
+def _beginning(text: str, size: int = 200) -> str:
+    return text if len(text) <= size else f"{text[:size]}…"
 
 
 def _pretty(text: str, cut: int | None) -> str:

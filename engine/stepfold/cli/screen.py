@@ -9,12 +9,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import time
 from typing import IO
 
+import click
 from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.table import Table
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+PIPE_COLUMNS = 400
 QUIET_SECONDS = 3.0
 """How often a line of progress is written where there is no terminal."""
 
@@ -73,6 +78,14 @@ class Screen:
         if not self.live and time.monotonic() - self._spoke >= seconds:
             self.line(status)
             self.flush()
+
+
+def print_table(table: Table) -> None:
+    """A table on stdout: as wide as the terminal, or as wide as it wants to be where there is none."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    with console.capture() as captured:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def fit(text: str, width: int) -> str:

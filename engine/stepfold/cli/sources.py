@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -12,11 +13,16 @@ from stepfold.language import files
 from stepfold.language.diagnostics import ERROR, Diagnostic
 from stepfold.language.limits import Limits
 from stepfold.language.machine import load
+from stepfold.language.notation import placeholders
 from stepfold.language.projects import Project, ProjectMachine, is_template, read_project
 from stepfold.query.values import NotAdmitted, admit
 
 from .outcome import Refused
 
+_TOKEN = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
+_UNRECOGNIZED = (
+    "Unrecognized token '{}': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+)
 _NAMELESS = re.compile(r"[^0-9A-Za-z._-]+")
 
 
@@ -60,7 +66,11 @@ def _plain(file: Path, template: Path | None, machine: str | None) -> Source:
                 template.absolute() if template else None,
             )
     name = machine or _named(re.sub(r"(\.asl)?\.(json|ya?ml)$", "", file.name))
-    return Source(name, files.read(file), project=project, template=template.absolute() if template else None)
+    definition = files.read(file)
+    if left := sorted(set(placeholders(definition))):
+        given = f"{template} says nothing of them" if template else "run the template, or give it with --template"
+        raise Refused(f"{file}: a template would fill in {', '.join(f'${{{one}}}' for one in left)}; {given}")
+    return Source(name, definition, project=project, template=template.absolute() if template else None)
 
 
 def _chosen(machines: list[ProjectMachine], file: Path, wanted: str | None) -> ProjectMachine:
@@ -97,12 +107,27 @@ def read_input(given: str | None, limits: Limits) -> str:
         raise Refused(f"--input {given}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise InvalidExecutionInput(_refused(f"byte {error.start} is not UTF-8")) from None
+    if not text.strip():
+        raise InvalidExecutionInput("Invalid execution input.")
     try:
         admit(text, limit=limits.payload)
     except NotAdmitted as error:
         hint = "" if given == "-" or given.startswith("@") or not Path(given).is_file() else f" (a file: @{given}?)"
-        raise InvalidExecutionInput(_refused(str(error)) + hint) from None
+        raise InvalidExecutionInput(_refused(_in_words(text, str(error))) + hint) from None
     return text
+
+
+def _in_words(text: str, refused: str) -> str:
+    """Why a text is not JSON, in the words of AWS's parser where they are known."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        token = _TOKEN.match(text, error.pos) if error.msg == "Expecting value" else None
+        place = f"at line: {error.lineno}, column: {error.colno}"
+        return f"{_UNRECOGNIZED.format(token[0])} {place}" if token else f"{error.msg} {place}"
+    except (RecursionError, ValueError):
+        pass
+    return refused
 
 
 def _refused(why: str) -> str:
