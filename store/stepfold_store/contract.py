@@ -218,13 +218,15 @@ class Store(Protocol):
         ...
 
 
-def check_append(expected: int, records: Sequence[Record]) -> int:
-    """The version that an append reaches; ValueError if its records do not follow `expected` without a gap."""
+def check_append(expected: int, records: Sequence[Record]) -> tuple[int, int]:
+    """The version that an append reaches, and its bytes; ValueError if records do not follow without a gap."""
+    size = 0
     for record in records:
         if record.first != expected + 1 or record.last < record.first:
             raise ValueError(f"record {record.first}..{record.last} does not follow version {expected}")
         expected = record.last
-    return expected
+        size += len(record.body)
+    return expected, size
 
 
 def spoken_for(stream: str) -> tuple[str, str]:

@@ -81,7 +81,7 @@ class MemoryStore:
         consumed: Sequence[int] = (),
     ) -> _Outcome:
         """Append at once."""
-        reached = check_append(expected, records)
+        reached, _ = check_append(expected, records)
         self.submitted += 1
         error = self._refusal(stream, expected, fence)
         if error is None:

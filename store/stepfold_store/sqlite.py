@@ -155,11 +155,11 @@ class SqliteStore:
         consumed: Sequence[int] = (),
     ) -> _Ticket:
         """Queue one append."""
-        reached = check_append(expected, records)
+        reached, size = check_append(expected, records)
         self._submitted += 1
         ticket = _Ticket(stream, expected, records, reached, fence, entries, consumed, self._submitted)
         ticket.store = self
-        ticket.group = self._enqueue(ticket, sum([len(record.body) for record in records]))
+        ticket.group = self._enqueue(ticket, size)
         return ticket
 
     def _enqueue(self, item: Append | Job, size: int) -> _Group:

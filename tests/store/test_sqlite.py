@@ -275,8 +275,11 @@ async def test_a_second_engine_is_refused_and_death_frees_the_file(path):
                 await open_store(path)
         holder.kill()
         told = holder.stdout.read().splitlines() or ["1"]
+    reader = await open_reader(path)  # also before anyone has opened it to write again
+    rows = await everything(reader, "s")
+    await reader.close()
     store = await open_store(path)
-    rows = await everything(store, "s")
+    assert await everything(store, "s") == rows
     assert len(rows) >= int(told[-1])
     await store.submit("s", len(rows), [record(len(rows) + 1)])
     await store.close()
