@@ -1,0 +1,70 @@
+"""ARCHITECTURE.md is a map of the house as it stands: every room and file, none that is gone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = (ROOT / "engine" / "stepfold", ROOT / "store" / "stepfold_store")
+_PLAN = re.compile(r"^### (\S+)\n(.*?)(?=^##|\Z)", re.DOTALL | re.MULTILINE)
+_NAMED = re.compile(r"`([\w./-]+\.(?:py|mjs|sql|md|toml))`")
+
+
+@pytest.fixture(scope="module")
+def plan(architecture):
+    """Every file that the floor plan names, with its line."""
+    found = {}
+    for room, body in _PLAN.findall(architecture.text):
+        for name, line in re.findall(r"^\| `([^`]+)` \| (.+) \|$", body, flags=re.MULTILINE):
+            assert f"{room}/{name}" not in found
+            found[f"{room}/{name}"] = line
+    return found
+
+
+def sources():
+    """Every source file of the two packages; a room's own `__init__.py` of one line is the room, and no file."""
+    for package in PACKAGES:
+        for path in sorted(package.rglob("*")):
+            name = path.relative_to(ROOT).as_posix()
+            if path.suffix not in {".py", ".mjs", ".sql"} or "/examples/" in name or "__pycache__" in name:
+                continue
+            if path.name != "__init__.py" or len(path.read_text(encoding="utf-8").splitlines()) > 1:
+                yield name
+
+
+def test_every_file_of_the_plan_is_there(plan):
+    assert [name for name in plan if not (ROOT / name).is_file()] == []
+
+
+def test_every_source_file_is_in_the_plan_with_a_line_of_its_own(plan):
+    assert [name for name in sources() if name not in plan] == []
+    assert all(plan.values())
+
+
+def test_whatever_file_is_named_in_the_text_is_there(architecture):
+    places = (ROOT, *PACKAGES)
+    rooms = [ROOT / room for room, _ in _PLAN.findall(architecture.text)]
+    for name in _NAMED.findall(architecture.text):
+        assert any((place / name).is_file() for place in (*places, *rooms)), name
+
+
+def test_every_rule_says_where_it_is_kept_and_where_it_is_tested(architecture):
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| *(.*?) *\|$", architecture.section("Rules that are easily broken"), re.M)[2:]
+    assert len(rows) > 10
+    untested = [rule for rule, _, tests in rows if not tests]
+    assert untested == []
+    for rule, kept, _ in rows:
+        for name in re.findall(r"store: ([\w.]+)", kept):
+            assert (PACKAGES[1] / name).is_file(), rule
+
+
+def test_every_dependency_is_explained(architecture):
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["test"], *project["optional-dependencies"]["lint"]]
+    explained = set(re.findall(r"^\| ([\w-]+) \|", architecture.section("Dependencies"), re.M)) - {"library"}
+    assert explained == {re.match(r"[\w-]+", one)[0] for one in asked}
