@@ -18,7 +18,7 @@ from stepfold.runtime import catalog
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.progress import MapProgress, Progress, outer_frames, progress
 
-from .screen import Screen, clean, duration
+from .screen import Screen, clean, duration, roughly
 
 ITEMS_SHOWN = 12
 """The items of a larger Map are counted, not told."""
@@ -258,7 +258,7 @@ class Whereabouts:
             text += f"  {100 * one.done // one.total} %"
         if rate > 0:
             shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
-            text += f"  {shown}/s  {duration((one.total - one.done) / rate)} left"
+            text += f"  {shown}/s  {roughly((one.total - one.done) / rate)} left"
         return text
 
 
@@ -269,4 +269,4 @@ def _clock(milliseconds: int) -> str:
 
 
 def _left(until: int, now: float) -> str:
-    return f"{duration((until - now) / 1000)} left" if until > now else "now"
+    return f"{roughly((until - now) / 1000)} left" if until > now else "now"

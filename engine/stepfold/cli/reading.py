@@ -19,9 +19,11 @@ from stepfold_store import Store, open_reader
 
 from . import shapes
 from .outcome import command
-from .screen import Screen, clean, duration, fit, print_table
+from .screen import Screen, clean, columns, duration, fit, print_table
 
 STATUS_COLOURS = {"RUNNING": "cyan", "SUCCEEDED": "green", "FAILED": "red", "TIMED_OUT": "red", "ABORTED": "yellow"}
+_COLUMNS = {"status": 0, "took": 0, "started": 72, "machine": 90}
+"""What a list shows beside names, and how wide a terminal it takes."""
 _SHOWN = 2_000
 """So many characters of an input or output are shown on a terminal."""
 
@@ -65,20 +67,20 @@ def _print_list(found: list[Summary]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    width = columns()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column("name", overflow="fold", min_width=12)
-    table.add_column("status", no_wrap=True, min_width=9)
-    table.add_column("machine", overflow="ellipsis", no_wrap=True)
-    table.add_column("started", no_wrap=True, overflow="ellipsis")
-    table.add_column("took", no_wrap=True, justify="right")
+    table.add_column("name", overflow="fold")
+    for name, least in _COLUMNS.items():
+        if width >= least:
+            table.add_column(name, no_wrap=True, overflow="ellipsis", justify="right" if name == "took" else "left")
     for one in found:
-        table.add_row(
-            Text(clean(one.name)),
-            Text(one.status, style=STATUS_COLOURS.get(one.status, "")),
-            Text(clean(one.machine.rpartition(":")[2])),
-            _when(one.started),
-            "" if one.stopped is None else duration((one.stopped - one.started) / 1000),
-        )
+        cells = {
+            "status": Text(one.status, style=STATUS_COLOURS.get(one.status, "")),
+            "took": Text("" if one.stopped is None else duration((one.stopped - one.started) / 1000)),
+            "started": Text(_when(one.started)),
+            "machine": Text(clean(one.machine.rpartition(":")[2])),
+        }
+        table.add_row(Text(clean(one.name)), *(cell for name, cell in cells.items() if width >= _COLUMNS[name]))
     print_table(table)
 
 

@@ -6,6 +6,7 @@ all lines of a tenth of a second leave in one write.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -80,9 +81,14 @@ class Screen:
             self.flush()
 
 
+def columns() -> int:
+    """How wide stdout is."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else PIPE_COLUMNS
+
+
 def print_table(table: Table) -> None:
     """A table on stdout: as wide as the terminal, or as wide as it wants to be where there is none."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    console = Console(highlight=False, width=columns())
     with console.capture() as captured:
         console.print(table)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
@@ -98,6 +104,11 @@ def fit(text: str, width: int) -> str:
 def clean(text: str) -> str:
     """A text from outside without what would move the cursor or worse."""
     return _UNSAFE.sub("", text)
+
+
+def roughly(seconds: float) -> str:
+    """An estimate of a time span for a person."""
+    return f"{math.ceil(seconds)} s" if seconds < 120 else duration(seconds)
 
 
 def duration(seconds: float) -> str:
