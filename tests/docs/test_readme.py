@@ -68,7 +68,7 @@ def test_the_embedding_example_runs_and_runs_again_on_its_store(readme, checkout
         done = run(sys.executable, "-W", "error", "-c", example)
         told, output = done.stdout.splitlines()[-2:]
         assert re.fullmatch(r"attempt 1, until \d+\.\d+, key arn:aws:states:.+:execution:ship:.+#\d+", told)
-        assert output.endswith("'receipt': {'charged': 4210}, 'parcels': ['a parcel with a teapot', 'a parcel with a cup']}")
+        assert output.endswith("'parcels': ['a parcel with a teapot', 'a parcel with a cup']}")
 
 
 @pytest.mark.anyio
@@ -100,7 +100,7 @@ def test_what_is_killed_carries_on(readme, checkout):
     assert json.loads(shown["output"]) == ARTICLE
     history = json.loads(run("stepfold", "history", "demo", "--store", "killed.db", "--json").stdout)["events"]
     types = [event["type"] for event in history]
-    assert types.count("LambdaFunctionScheduled") == types.count("LambdaFunctionSucceeded") == 5, "no call is told twice"
+    assert types.count("LambdaFunctionScheduled") == types.count("LambdaFunctionSucceeded") == 5, "no call twice"
 
 
 def test_every_command_and_option_named_is_there_and_every_command_is_named(readme):
