@@ -61,21 +61,28 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.time += round(seconds * 1000)
+        self.look()
+
+    def look(self) -> None:
+        """Have whoever waits look again: the time is another, or all may be idle now."""
         moved, self._moved = self._moved, anyio.Event()
         moved.set()
 
     async def wait(self, until: int | None, changed: anyio.Event) -> None:
         """Wait until the clock has been moved far enough; where it jumps, move it there once all is idle."""
         while not changed.is_set() and (until is None or self.time < until):
+            moved = self._moved
             if self.jumps and until is not None:
-                await checkpoint()
-                if self.idle() and not changed.is_set():
+                await checkpoint()  # whoever the last jump has woken goes first
+                if changed.is_set():
+                    return
+                if self.idle():
                     self.advance((until - self.time) / 1000)
-                continue
-            await self._either(changed)
+                    return
+            await self._either(moved, changed)
 
-    async def _either(self, changed: anyio.Event) -> None:
-        moved = self._moved
+    @staticmethod
+    async def _either(moved: anyio.Event, changed: anyio.Event) -> None:
         async with anyio.create_task_group() as group:
 
             async def wake(event: anyio.Event) -> None:

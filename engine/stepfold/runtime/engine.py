@@ -54,6 +54,8 @@ logger = structlog.get_logger(__name__)
 
 Callee = TypeVar("Callee", bound=Callable[..., Any])
 
+TURN = 32
+"""After so many decisions, whoever took the last gives the others a turn, also where it need not wait for the disk."""
 OPEN_EXECUTIONS = 100_000
 """How many executions may be open in one process (reliability notes, section 8)."""
 
@@ -101,6 +103,9 @@ class Engine:
         self._stack = AsyncExitStack()
         self._group: anyio.abc.TaskGroup | None = None
         self._busy = 0
+        self._open = False
+        self._creating = anyio.Lock()
+        self._decided = 0
         for callee in work:
             self.register(callee.__name__, Function(callee))
 
@@ -140,10 +145,15 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         """Open the store, then resume every execution that was interrupted."""
-        source = self._source
-        self._store = await open_store(source) if isinstance(source, str | PathLike) else source
-        self._stack.push_async_callback(self._store.close)
+        if self._open:
+            raise RuntimeError("the engine is open already: one 'async with engine:' at a time")
+        self._open = True
+        self.timers = Timers(self.clock)
+        self.failed.clear()
         try:
+            source = self._source
+            self._store = await open_store(source) if isinstance(source, str | PathLike) else source
+            self._stack.push_async_callback(self._store.close)
             for belonging in self._belongings:
                 await self._stack.enter_async_context(belonging)
             # Entered last, so left first: no call may see its child process go away and have that recorded.
@@ -166,12 +176,17 @@ class Engine:
         """
         if self._group is not None:
             self._group.cancel_scope.cancel()
-        await self._stack.aclose()
-        self._group = None
-        for run in list(self.runs.values()):
-            run.broken = run.broken or StoreClosed("the engine is closed; what it ran goes on when it is opened again")
-            run.ended.set()
-        self.runs.clear()
+        try:
+            await self._stack.aclose()
+        finally:
+            self._group = None
+            self._open = False
+            self._busy = 0
+            for run in list(self.runs.values()):
+                run.broken = run.broken or _closed()
+                run.begun.set()
+                run.ended.set()
+            self.runs.clear()
 
     @property
     def store(self) -> Store:
@@ -195,6 +210,8 @@ class Engine:
         try:
             execution = await catalog.fold(self.store, arn)
             machine = await self._machine(execution.started.definition)
+            if execution.status != "RUNNING" or arn in self.runs:  # ended, or started, while this was on its way
+                return None
             run = Run(self, machine, execution, catalog.stream_of(arn))
             self.runs[arn] = run
             self.spawn(run, run.resume)
@@ -229,10 +246,12 @@ class Engine:
         machine = load(text, type=type)
         arn = self.home.machine(name)
         row = MachineRow(name, machine.digest, type, role or self.home.role())
-        known = await self.store.entry(catalog.MACHINE, arn)
-        if known is not None and not replace and catalog.machine_row(known).definition != machine.digest:
-            raise StateMachineAlreadyExists(f"State Machine Already Exists: '{arn}'")
-        await self.store.put([catalog.machine_entry(arn, row, self.clock.now())], [machine.text])
+        async with self._creating:  # of two who create one name at once, the second is to see the first
+            known = await self.store.entry(catalog.MACHINE, arn)
+            if known is not None and not replace and catalog.machine_row(known).definition != machine.digest:
+                raise StateMachineAlreadyExists(f"State Machine Already Exists: '{arn}'")
+            created = self.clock.now() if known is None else known.started
+            await self.store.put([catalog.machine_entry(arn, row, created)], [machine.text])
         self._machines[machine.digest] = machine
         return MachineRef(arn, name, machine.digest)
 
@@ -280,6 +299,12 @@ class Engine:
         if given is not None and (entry := await self.store.entry(catalog.EXECUTION, execution_arn)) is not None:
             return await self._existing(entry, value)
         compiled = await self._machine(row.definition)
+        if (other := self.runs.get(execution_arn)) is not None:
+            # Another task was faster. An append that is sure to be refused would also cast doubt on those that follow.
+            await other.begun.wait()
+            if (entry := await self.store.entry(catalog.EXECUTION, execution_arn)) is not None:
+                return await self._existing(entry, value)
+            raise other.broken or _closed()
         run = Run(self, compiled, Execution(), catalog.stream_of(execution_arn))
         told = run.decide(signals.Begin(ExecutionStarted(
             input=value,
@@ -296,8 +321,7 @@ class Engine:
         )))
         if told is None:
             raise AssertionError("an execution that begins records its beginning")
-        if execution_arn not in self.runs:
-            self.runs[execution_arn] = run
+        self.runs[execution_arn] = run
         try:
             await self._followed(run, told)
         except Conflict:
@@ -343,12 +367,22 @@ class Engine:
         return [catalog.summary(entry) for entry in page.entries]
 
     async def stop(self, name_or_arn: str, *, error: str | None = None, cause: str | None = None) -> None:
-        """End an execution now, as ABORTED; returns once that is durable. Nothing happens where it has ended."""
-        run = self.runs.get(name_or_arn)
-        if run is None:
-            run = self.runs.get((await catalog.find_execution(self.store, name_or_arn)).key)
-        if run is not None:
-            await self.tell(run, signals.Stop(error, cause))
+        """End an execution now, as ABORTED; returns once that is durable. Nothing happens where it has ended.
+
+        One that was set aside cannot be ended by its engine: what is wrong with it is raised.
+        """
+        arn = name_or_arn
+        if arn not in self.runs:
+            arn = (await catalog.find_execution(self.store, name_or_arn)).key
+        while (run := await self.alive(arn)) is not None:
+            if run.execution.status != "RUNNING":  # somebody else ended it, which may not be durable yet
+                await run.ended.wait()
+                continue
+            try:
+                await self.tell(run, signals.Stop(error, cause))
+            except Conflict:  # it is folded afresh, and then told again
+                continue
+            return
 
     async def tell(self, run: Run, signal: Signal) -> None:
         """Say something to an execution; a caller that is cancelled while it waits does not unsay it."""
@@ -379,9 +413,12 @@ class Engine:
     def spawn(self, run: Run, task: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """Have a task of a run done in the engine's task group; what goes wrong in it harms that run alone."""
         if self._group is None:
-            raise RuntimeError("the engine is not open: use it inside 'async with engine:'")
+            raise _closed()
+        try:
+            self._group.start_soon(self._guarded, run, task, arguments)
+        except RuntimeError:  # the group has ended already, and the store is about to be closed
+            raise _closed() from None
         self._busy += 1
-        self._group.start_soon(self._guarded, run, task, arguments)
 
     async def _guarded(self, run: Run, task: Callable[..., Awaitable[None]], arguments: tuple[Any, ...]) -> None:
         try:
@@ -391,6 +428,8 @@ class Engine:
             run.give_up(error)
         finally:
             self._busy -= 1
+            if not self._busy and isinstance(self.clock, ManualClock):
+                self.clock.look()
 
     async def _followed(self, run: Run, told: Told) -> None:
         """Wait until a decision is durable and followed, also where the one who waits goes away."""
@@ -402,6 +441,10 @@ class Engine:
                 await run.follow(told)
             except (Conflict, StoreClosed) as error:
                 outcome.append(error)
+            except BaseException as error:
+                # Ours, or the engine is being closed: then only the log knows whether this was written.
+                outcome.append(error if isinstance(error, Exception) else _closed())
+                raise
             finally:
                 done.set()
 
@@ -411,7 +454,12 @@ class Engine:
             raise outcome[0]
 
     def _idle(self) -> bool:
-        return not self._busy and not getattr(self.store, "backlog", 0)
+        return not self._busy
+
+    def crowded(self) -> bool:
+        """Whether it is time to give the others a turn."""
+        self._decided = (self._decided + 1) % TURN
+        return not self._decided
 
     def missing(self, run: Run, missing: NoWorker) -> None:
         """A run waits for work that nobody is registered for."""
@@ -436,21 +484,32 @@ class Engine:
             async def again() -> None:
                 try:
                     await self._resume(arn)
+                except StoreClosed as closed:
+                    self.failed[arn] = closed
                 finally:
                     del self._folding[arn]
                     folded.set()
 
-            if self._group is not None:
-                self._group.start_soon(again)
+            self.spawn(run, again)
         else:
             self.failed[arn] = error
         run.ended.set()
 
-    async def folded_afresh(self, run: Run) -> Run | None:
-        """The run that took the place of one that was given up; raises what it was given up for where none did."""
-        arn = run.execution.started.arn
-        if (folding := self._folding.get(arn)) is not None:
+    async def alive(self, arn: str) -> Run | None:
+        """The run of an execution, after a fold that is under way; None where it has ended.
+
+        Raises what it was set aside for, or StoreClosed where the engine is closed.
+        """
+        while (folding := self._folding.get(arn)) is not None:
             await folding.wait()
+        if (run := self.runs.get(arn)) is not None:
+            return run
         if arn in self.failed:
             raise self.failed[arn]
-        return self.runs.get(arn)
+        if self._group is None:
+            raise _closed()
+        return None
+
+
+def _closed() -> StoreClosed:
+    return StoreClosed("the engine is closed; what it ran goes on when it is opened again")

@@ -19,8 +19,6 @@ from .run import Run
 class Keeper(Protocol):
     """What a handle asks of the engine that gave it out."""
 
-    runs: dict[str, Run]
-
     @property
     def store(self) -> Store:
         """Where the log is."""
@@ -30,8 +28,8 @@ class Keeper(Protocol):
         """End an execution."""
         ...
 
-    async def folded_afresh(self, run: Run) -> Run | None:
-        """The run that took the place of one that was given up."""
+    async def alive(self, arn: str) -> Run | None:
+        """The run of an execution; None where it has ended."""
         ...
 
 
@@ -78,17 +76,17 @@ class Handle:
 
     async def output(self) -> Value:
         """The output as JSON text; raises as `result` does."""
-        run = self._run
-        while run is not None or (run := self._engine.runs.get(self.arn)) is not None:
+        run = self._run or await self._engine.alive(self.arn)
+        while run is not None:
             await run.ended.wait()
             if run.broken is None:
                 return _outcome(run.execution)
-            if isinstance(run.broken, StoreClosed):
-                raise run.broken
-            run = await self._engine.folded_afresh(run)
+            run = await self._engine.alive(self.arn)
         described = await self.describe()
         if described.output is not None:
             return Value(described.output)
+        if described.status == "RUNNING":
+            raise RuntimeError(f"{self.arn} is not run by this engine")
         raise _OUTCOMES[described.status](described.error, described.cause)
 
     async def describe(self) -> Description:
@@ -96,10 +94,14 @@ class Handle:
         return await catalog.describe(self._engine.store, self.arn)
 
     async def events(self, after: int = 0) -> AsyncIterator[HistoryEvent]:
-        """Its history as AWS tells it, past event id `after`: what is committed, then what is, as it comes."""
+        """Its history as AWS tells it, past event id `after`: what is committed, then what is, as it comes.
+
+        Raises ExecutionDoesNotExist, and StoreClosed where the engine is closed before the execution has ended.
+        """
         projection = Projection()
         seen = 0
         store = self._engine.store
+        await catalog.find_execution(store, self.arn)
         async for version in store.watch(catalog.stream_of(self.arn)):
             if version <= seen:
                 continue
@@ -110,6 +112,7 @@ class Handle:
                     yield told
                 if isinstance(event.fact, _ENDS):
                     return
+        raise StoreClosed("the store was closed before the execution ended")
 
     async def stop(self, error: str | None = None, cause: str | None = None) -> None:
         """End it now; nothing happens where it has ended."""

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import anyio
 import msgspec
 import structlog
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from stepfold.interpreter import facts, signals
 from stepfold.interpreter.decide import Decision, decide
-from stepfold.interpreter.execution import Execution
+from stepfold.interpreter.execution import EXPIRY, Execution
 from stepfold.interpreter.frames import Invocation
 from stepfold.interpreter.signals import Effect, Evaluate, Invoke, Signal, Sleep
 from stepfold.language.failures import Failure
@@ -60,13 +60,17 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 
 
 class Run:
-    """An execution, alive. `ended` is set once its end is durable; `broken` says why it was given up instead."""
+    """An execution, alive.
+
+    `begun` is set once its start is durable, `ended` once its end is; `broken` says why it was given up instead.
+    """
 
     def __init__(self, world: World[Run], machine: Machine, execution: Execution, stream: str) -> None:
         self.world = world
         self.machine = machine
         self.execution = execution
         self.stream = stream
+        self.begun = anyio.Event()
         self.ended = anyio.Event()
         self.broken: Exception | None = None
         self.missing: dict[int, NoWorker] = {}
@@ -83,6 +87,13 @@ class Run:
         """Decide and submit, in one breath. None where nothing follows."""
         if self.broken is not None:
             raise self.broken
+        try:
+            return self._submitted(signal)
+        except Exception as error:  # memory may be ahead of the disk now: nothing more may be decided on it
+            self.give_up(error)
+            raise
+
+    def _submitted(self, signal: Signal) -> Told | None:
         execution, world = self.execution, self.world
         before = execution.version
         decision = decide(self.machine, execution, signal, world.moment())
@@ -106,6 +117,7 @@ class Run:
             scope.cancel()
         if (alarm := self._alarms.pop(asked, None)) is not None:
             alarm.cancel()
+        self.missing.pop(asked, None)
 
     async def hear(self, signal: Signal) -> list[Effect]:
         """Decide, and wait until it is durable: what is owed then."""
@@ -118,6 +130,8 @@ class Run:
         except (Conflict, StoreClosed) as error:
             self.give_up(error)
             raise
+        if not self.begun.is_set():
+            self.begun.set()
         if told.ended:
             self._closing = True
             if not self._scopes:
@@ -136,8 +150,7 @@ class Run:
                     ahead.append(told)
                 if len(ahead) >= AHEAD:
                     await self.follow(ahead.popleft())
-                else:
-                    await checkpoint()
+                await checkpoint()  # a ticket may be done at once, and then nobody else would have a turn
             while ahead:
                 await self.follow(ahead.popleft())
         except (Conflict, StoreClosed):
@@ -156,7 +169,12 @@ class Run:
         if self.broken is not None:
             return
         try:
-            waiting = [told for signal in rung if (told := self.decide(signal)) is not None]
+            waiting: list[Told] = []
+            for signal in rung:
+                if (told := self.decide(signal)) is not None:
+                    waiting.append(told)
+                if self.world.crowded():
+                    await checkpoint()
             for told in waiting:
                 await self.follow(told)
         except (Conflict, StoreClosed):
@@ -165,7 +183,9 @@ class Run:
     # --- effects out --------------------------------------------------------------------------------------------------
 
     def begin(self, owed: Iterable[Effect]) -> None:
-        """Have everything done that is owed."""
+        """Have everything done that is owed; nothing of what memory owes matters once the run was given up."""
+        if self.broken is not None:
+            return
         for effect in owed:
             if isinstance(effect, Invoke):
                 self._line_up(effect)
@@ -188,11 +208,20 @@ class Run:
         """Make a call, tell what came of it, and carry on with what that owes; then with the next in line."""
         effect: Invoke | None = first
         try:
-            while effect is not None:
+            while effect is not None and self.broken is None:
                 signal = await self._perform(effect) if effect.asked in self.execution.asked else None
-                owed = await self.hear(signal) if signal is not None else []
-                effect = self._mine(owed, effect.resource)
-                if effect is None and lane.line:
+                if signal is not None:
+                    # A worker that answers its cancellation by something else must not have that recorded: the engine
+                    # is being closed, and the call will be made again.
+                    await checkpoint_if_cancelled()
+                    effect = self._mine(await self.hear(signal), effect.resource)
+                else:
+                    effect = None
+                if self.world.crowded():
+                    await checkpoint()
+                if lane.line:  # in turn, so that those who loop leave nobody waiting
+                    if effect is not None:
+                        lane.line.append(effect)
                     effect = lane.line.popleft()
         except (Conflict, StoreClosed):
             return
@@ -223,16 +252,22 @@ class Run:
                 call = self._call(effect)
                 if not effect.outward and (effect.timeout is not None or effect.heartbeat is not None):
                     deadline = Deadline(self.world.clock, self.world.timers, effect, call, scope)
-                signal = signals.Succeeded(asked, await self.world.workers.perform(call))
+                said = await self.world.workers.perform(call)
+                # Where the answer comes from outside, what the worker says is but a receipt.
+                signal = signals.Submitted(asked, said) if effect.outward else signals.Succeeded(asked, said)
             except TaskError as error:
                 signal = signals.Failed(asked, Failure(error.error, error.cause))
             except NoWorker as missing:
                 self._miss(asked, missing)
+            except BaseException as error:
+                if _is_ours(error):
+                    raise
+                signal = signals.Failed(asked, Failure(type(error).__name__, str(error)))
             finally:
                 self._performed(asked)
                 if deadline is not None:
                     deadline.over()
-        if signal is None and deadline is not None and deadline.passed is not None:
+        if deadline is not None and deadline.passed is not None:  # whatever else was said when it was cut off
             return signals.TimedOut(asked, deadline.passed == "heartbeat")
         return signal
 
@@ -261,6 +296,8 @@ class Run:
 
     def _sleep(self, effect: Sleep) -> None:
         asked = effect.asked
+        if asked not in self.execution.asked and (asked != EXPIRY or self.execution.expiry is None):
+            return  # decided away while its own decision was on its way to the disk
         signal: Signal = signals.TimedOut(asked) if effect.task else signals.Rang(asked)
 
         def ring() -> None:
@@ -272,13 +309,15 @@ class Run:
         self._alarms[asked] = self.world.timers.at(effect.until, ring)
 
     async def _evaluate(self, effect: Evaluate) -> None:
+        if effect.asked not in self.execution.asked:
+            return
         with anyio.CancelScope() as scope:
             self._scopes[effect.asked] = scope
             try:
                 outcome = await evaluate(self.machine, self.execution, effect, self.world.moment())
             finally:
                 self._performed(effect.asked)
-        if not scope.cancelled_caught:
+        if not scope.cancelled_caught and self.broken is None:
             try:
                 self.begin(await self.hear(signals.Evaluated(effect.asked, outcome)))
             except (Conflict, StoreClosed):
@@ -288,6 +327,7 @@ class Run:
 
     async def resume(self) -> None:
         """Go on where the log ends: whatever was in flight is begun again, and said so."""
+        self.begun.set()
         execution = self.execution
         failing = []
         asked = []
@@ -298,9 +338,12 @@ class Run:
                 found = self.world.workers.find(call.resource, call.arguments)
                 if found is not None and found.on_interrupt == "fail":
                     failing.append(seq)
-        if asked:
-            await self.hear(signals.Interrupted(tuple(asked), tuple(failing)))
-        self.begin(execution.owed())
+        told = self.decide(signals.Interrupted(tuple(asked), tuple(failing))) if asked else None
+        # Listed before the wait: what others decide meanwhile is theirs to begin.
+        owed = execution.owed()
+        if told is not None:
+            await self._settled(told)
+        self.begin(owed)
         if execution.ready and not self._carrying_on:
             self._carrying_on = True
             self.world.spawn(self, self._carry_on)
@@ -320,8 +363,11 @@ class Run:
         """What memory holds is no longer sure to be what the disk holds: forget it; the engine may fold afresh."""
         if self.broken is None:
             self.broken = error
+            self.begun.set()
             for scope in list(self._scopes.values()):
                 scope.cancel()
+            for lane in self._lanes.values():
+                lane.line.clear()
             self._hush()
             self.world.lost(self, error)
 
@@ -336,6 +382,14 @@ class Run:
         alarms, self._alarms = self._alarms, {}
         for alarm in alarms.values():
             alarm.cancel()
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether what came out of a worker ends more than its call: a cancellation, or a person's Ctrl-C."""
+    ours = (KeyboardInterrupt, GeneratorExit, anyio.get_cancelled_exc_class())
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(ours) is not None
+    return isinstance(error, ours)
 
 
 def record(decision: Decision) -> Record:

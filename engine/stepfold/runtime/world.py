@@ -41,6 +41,10 @@ class World(Protocol[Run]):
         """Have a task done beside; what goes wrong in it is the run's alone."""
         ...
 
+    def crowded(self) -> bool:
+        """Whether it is time to give the others a turn: asked once a decision by whoever may never have to wait."""
+        ...
+
     def missing(self, run: Run, missing: NoWorker) -> None:
         """The run waits for work that nobody is registered for."""
         ...
