@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from msgspec import UNSET
+
 from stepfold.language.failures import RUNTIME, TIMEOUT, Failure
 from stepfold.language.limits import DECISION_BYTES, DECISION_EVENTS
 from stepfold.query.template import Moment, QueryError, Scope, Template
@@ -102,7 +104,8 @@ class Record:
         event = Event(seq, number, previous, seq if fact.opens else frame.seq, self.at, fact)
         execution.apply(event)
         self.events.append(event)
-        self.bytes += _weight(fact)
+        if fact.carries and (value := getattr(fact, fact.carries)) is not UNSET:
+            self.bytes += len(value)
 
     def first(self, fact: facts.ExecutionStarted) -> None:
         """Record the first fact of all, which opens the root frame."""
@@ -118,22 +121,6 @@ class Record:
         event = Event(execution.version + 1, execution.ids + 1, previous, execution.root.seq, self.at, fact)
         execution.apply(event)
         self.events.append(event)
-
-
-def _weight(fact: facts.Fact) -> int:
-    """About how many bytes of values the fact carries."""
-    for name in _WEIGHTY.get(type(fact), ()):
-        value = getattr(fact, name)
-        if isinstance(value, Value):
-            return len(value)
-    return 0
-
-
-_WEIGHTY: Final[dict[type, tuple[str, ...]]] = {
-    kind: tuple(name for name in kind.__struct_fields__ if name in {"input", "output", "arguments", "items", "value"})
-    for kind in facts.FACTS
-    if {"input", "output", "arguments", "items", "value"} & set(kind.__struct_fields__)
-}
 
 
 # --- what it hears ----------------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ class _Fact(msgspec.Struct, tag_field="type", frozen=True, omit_defaults=True, g
     moves: ClassVar[bool] = True
     opens: ClassVar[bool] = False
     """Whether its event opens a frame, which is named by the event's own number."""
+    carries: ClassVar[str] = ""
+    """The field whose value counts towards the size of a decision."""
 
 
 # --- the execution ----------------------------------------------------------------------------------------------------
@@ -48,6 +50,7 @@ class ExecutionStarted(_Fact, frozen=True):
 
     moves: ClassVar[bool] = False
     opens: ClassVar[bool] = True
+    carries: ClassVar[str] = "input"
     input: Raw
     arn: str
     name: str
@@ -95,6 +98,7 @@ class ExecutionTimedOut(_Fact, frozen=True):
 class StateEntered(_Fact, frozen=True):
     """A frame enters a state; `kind` is the state's Type."""
 
+    carries: ClassVar[str] = "input"
     name: str
     kind: str
     input: Elided = UNSET
@@ -103,6 +107,7 @@ class StateEntered(_Fact, frozen=True):
 class StateExited(_Fact, frozen=True):
     """A frame leaves its state, towards `next` (None: the frame has come to its end)."""
 
+    carries: ClassVar[str] = "output"
     name: str
     output: Elided = UNSET
     next: str | None = None
@@ -145,6 +150,7 @@ class TaskScheduled(_Fact, frozen=True):
     role that Credentials name.
     """
 
+    carries: ClassVar[str] = "arguments"
     resource: str
     arguments: Elided = UNSET
     timeout: int | None = None
@@ -163,12 +169,14 @@ class TaskStarted(_Fact, frozen=True):
 class TaskSubmitted(_Fact, frozen=True):
     """A job was handed over, and is waited for; `output` is the receipt."""
 
+    carries: ClassVar[str] = "output"
     output: Raw
 
 
 class TaskSucceeded(_Fact, frozen=True):
     """The work is done."""
 
+    carries: ClassVar[str] = "output"
     output: Raw
 
 
@@ -207,6 +215,7 @@ class HeartbeatReceived(_Fact, frozen=True):
 class ParallelStarted(_Fact, frozen=True):
     """A Parallel begins; `input` is what every branch gets."""
 
+    carries: ClassVar[str] = "input"
     branches: int
     input: Elided = UNSET
 
@@ -243,6 +252,7 @@ class ParallelFailed(_Fact, frozen=True):
 class MapStarted(_Fact, frozen=True):
     """A Map begins. `items` is the array, `start` each item's first state, `concurrency` 0 where unlimited."""
 
+    carries: ClassVar[str] = "items"
     length: int
     start: str
     items: Elided = UNSET
@@ -253,6 +263,7 @@ class IterationStarted(_Fact, frozen=True):
     """An item of the frame `parent` begins; without `input` it is given the item itself. Opens a frame."""
 
     opens: ClassVar[bool] = True
+    carries: ClassVar[str] = "input"
     parent: int
     index: int
     input: Elided = UNSET
@@ -305,6 +316,7 @@ class EvaluationAnswered(_Fact, frozen=True):
     """What came of it: a value, or an error and a cause."""
 
     silent: ClassVar[bool] = True
+    carries: ClassVar[str] = "value"
     field: str
     value: Elided = UNSET
     error: str | None = None

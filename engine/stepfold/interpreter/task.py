@@ -34,10 +34,11 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     arguments = _task_arguments(step, execution, frame, moment, token)
     dataflow.within(execution, arguments, _said(step), "provided parameters")
     timeout, heartbeat = _literal(state.timeout_seconds), _literal(state.heartbeat_seconds)
-    raw = dataflow.scope(execution, frame, frame.input)
     if step.timeout_path is not None:
+        raw = dataflow.scope(execution, frame, frame.input)
         timeout = _seconds(frame, "TimeoutSecondsPath", step.timeout_path, raw, moment)
     if step.heartbeat_path is not None:
+        raw = dataflow.scope(execution, frame, frame.input)
         heartbeat = _seconds(frame, "HeartbeatSecondsPath", step.heartbeat_path, raw, moment)
     yield facts.TaskScheduled(
         resource.arn,
