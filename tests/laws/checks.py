@@ -14,6 +14,7 @@ from tests.laws.machines import Made
 
 ENDS = (facts.ExecutionSucceeded, facts.ExecutionFailed, facts.ExecutionAborted, facts.ExecutionTimedOut)
 OUTCOMES = (facts.TaskSucceeded, facts.TaskFailed, facts.TaskTimedOut)
+_ABOUT_TASKS = {facts.TaskScheduled, facts.Reattempted, *OUTCOMES}
 FORKS = (facts.BranchStarted, facts.IterationStarted)
 CLOSES = (facts.BranchSucceeded, facts.IterationSucceeded, facts.IterationFailed, facts.IterationAborted)
 GATHERS = (facts.ParallelSucceeded, facts.MapSucceeded, facts.ParallelFailed, facts.MapFailed)
@@ -34,7 +35,7 @@ def reread(events: list[Event]) -> list[Event]:
 def lawful(events: Sequence[Event]) -> None:
     """Numbers, times, outcomes and lines of control are as they must be; raises Broken."""
     _numbered(events)
-    _one_outcome(events)
+    one_outcome(events)
     _Frames().follow(events)
 
 
@@ -56,9 +57,12 @@ def _numbered(events: Sequence[Event]) -> None:
         raise Broken("something happened after the end")
 
 
-def _one_outcome(events: Iterable[Event]) -> None:
+def one_outcome(events: Iterable[Event]) -> None:
+    """Each schedule has one outcome at most, and each outcome its schedule."""
     open_: dict[int, int] = {}
     for event in events:
+        if type(event.fact) not in _ABOUT_TASKS:
+            continue
         if isinstance(event.fact, facts.TaskScheduled):
             if event.frame in open_:
                 raise Broken(f"frame {event.frame} asks again before it was answered")
@@ -71,7 +75,7 @@ def _one_outcome(events: Iterable[Event]) -> None:
 
 
 class _Frames:
-    """Follows every line of control, by the events alone."""
+    """Follows every line of control, by the events alone: entered before left, left before ended, ended but once."""
 
     def __init__(self) -> None:
         self.state: dict[int, str | None] = {}
@@ -143,19 +147,19 @@ class _Frames:
 # --- what two runs are compared by ------------------------------------------------------------------------------------
 
 
-def history(events: Sequence[Event]) -> list[tuple[Any, ...]]:
-    """The whole log, but for what a resume alone records, and numbers that shift with it."""
-    return list(_steady(events, exact=True))
+def history(events: Sequence[Event], after: int = 0) -> list[tuple[Any, ...]]:
+    """The log past event `after` (none before it from a resume), but for what a resume alone records, and its numbers."""
+    return list(_steady(events, after, exact=True))
 
 
 def course(events: Sequence[Event]) -> list[tuple[Any, ...]]:
     """The same without times: how it went, where nothing is concurrent."""
-    return list(_steady(events, exact=False))
+    return list(_steady(events, 0, exact=False))
 
 
-def _steady(events: Sequence[Event], *, exact: bool) -> Iterator[tuple[Any, ...]]:
-    number: dict[int, int] = {}
-    for event in events:
+def _steady(events: Sequence[Event], after: int, *, exact: bool) -> Iterator[tuple[Any, ...]]:
+    number = {seq: seq for seq in range(1, after + 1)}
+    for event in events[after:]:
         fact = event.fact
         if isinstance(fact, facts.Reattempted) or (isinstance(fact, facts.HeartbeatReceived) and not exact):
             continue

@@ -19,7 +19,7 @@ from tests.laws.checks import HARD, features
 from tests.laws.machines import FUNCTION, Made, make, seeded
 from tests.laws.resuming import Counts, check_as_an_engine, check_cut_again_and_again, check_every_cut
 
-MACHINES = 1_200
+MACHINES = 1_008
 SHARES = 30
 """Of a hundred machines, so many at least have each of the hard things happen in them."""
 
