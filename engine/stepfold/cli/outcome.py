@@ -95,8 +95,9 @@ def as_lines(diagnostics: Iterable[Diagnostic]) -> list[str]:
     for found in diagnostics:
         colour = "red" if found.severity == ERROR else "yellow"
         severity = click.style(f"{found.severity.lower():7}", fg=colour)
-        place = click.style(found.location or "(no place)", bold=True)
-        lines += [f"  {severity}  {place}  {found.code}", f"           {found.message}"]
+        place = f"{click.style(found.location, bold=True)}  " if found.location else ""
+        lines.append(f"  {severity}  {place}{found.code}")
+        lines += [f"           {line}" for line in found.message.splitlines()]
     return lines
 
 
@@ -137,7 +138,7 @@ def command(*words: str | Path) -> str:
 
 def _reached_as() -> list[str]:
     called = Path(sys.argv[0])
-    if called.name == "__main__.py":
+    if called.name == "__main__.py" and called.parent.name == "stepfold":
         return [_shortest(Path(sys.executable)), "-m", "stepfold"]
     if called.name != "stepfold":  # called from a program
         return ["stepfold"]

@@ -67,7 +67,7 @@ def _print_list(found: list[Summary]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    width = columns()
+    width = columns(sys.stdout)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("name", overflow="fold")
     for name, least in _COLUMNS.items():

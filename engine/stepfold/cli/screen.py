@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import shutil
 import sys
 import time
 from typing import IO
@@ -44,7 +43,7 @@ class Screen:
     @property
     def width(self) -> int:
         """How many columns there are."""
-        return shutil.get_terminal_size((100, 24)).columns
+        return columns(self.stream)
 
     def paint(self, text: str, *styles: str) -> str:
         """The text in these styles, where there are colours."""
@@ -81,14 +80,17 @@ class Screen:
             self.flush()
 
 
-def columns() -> int:
-    """How wide stdout is."""
-    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else PIPE_COLUMNS
+def columns(stream: IO[str]) -> int:
+    """How wide a terminal is; as wide as one likes where there is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return PIPE_COLUMNS
 
 
 def print_table(table: Table) -> None:
     """A table on stdout: as wide as the terminal, or as wide as it wants to be where there is none."""
-    console = Console(highlight=False, width=columns())
+    console = Console(highlight=False, width=columns(sys.stdout))
     with console.capture() as captured:
         console.print(table)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
