@@ -145,14 +145,14 @@ class Run:
         """Go on while something is ready, a decision at a time; others are heard in between."""
         ahead: deque[Told] = deque()
         try:
-            while self.execution.ready and self.broken is None:
-                if (told := self.decide(signals.Continue())) is not None:
+            # What others decide while the last of these is on its way to the disk may leave something ready, too; they
+            # leave it to this task as long as it is there.
+            while (going_on := bool(self.execution.ready) and self.broken is None) or ahead:
+                if going_on and (told := self.decide(signals.Continue())) is not None:
                     ahead.append(told)
-                if len(ahead) >= AHEAD:
+                if not going_on or len(ahead) >= AHEAD:
                     await self.follow(ahead.popleft())
                 await checkpoint()  # a ticket may be done at once, and then nobody else would have a turn
-            while ahead:
-                await self.follow(ahead.popleft())
         except (Conflict, StoreClosed):
             return
         finally:
