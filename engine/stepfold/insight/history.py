@@ -199,6 +199,7 @@ _TOLD: Final[dict[type, Callable[[Any, _Seen], _Told]]] = {
     facts.ExecutionFailed: _ended("ExecutionFailed"),
     facts.ExecutionAborted: _ended("ExecutionAborted"),
     facts.ExecutionTimedOut: _ended("ExecutionTimedOut"),
+    facts.ExecutionRedriven: lambda fact, _: ("ExecutionRedriven", {"redriveCount": fact.count}),
     facts.StateEntered: _entered,
     facts.StateExited: _exited,
     facts.StateAborted: _aborted,

@@ -133,10 +133,12 @@ def context(execution: Execution, frame: Frame, item: int | None = None, token: 
             "StartTime": iso(execution.started_at),
             "Name": started.name,
             "RoleArn": started.role,
-            "RedriveCount": 0,
+            "RedriveCount": execution.redrives,
         },
         "StateMachine": {"Id": started.machine, "Name": started.machine.rpartition(":")[2]},
     }
+    if execution.redriven_at is not None:
+        whole["Execution"]["RedriveTime"] = iso(execution.redriven_at)
     if frame.state:
         whole["State"] = {
             "Name": frame.state,

@@ -132,6 +132,10 @@ def _hear(execution: Execution, signal: Signal, moment: Moment, record: Record) 
         if not execution.version:
             record.first(signal.started)
         return
+    if isinstance(signal, signals.Redrive):
+        if execution.ending is not None:
+            record.last(facts.ExecutionRedriven(execution.redrives + 1))
+        return
     if execution.status != "RUNNING":
         return
     match signal:

@@ -57,12 +57,13 @@ class Execution:
     `version` is the number of the last event, `ids` the last AWS id, `at` its time. `ready` holds the frames that can
     be carried on, in the order in which they became so; `asked` those that wait for an answer, by the event that asked;
     `closed` collects what was asked and is no longer wanted (drained by whoever performs it). `expiry` is when the
-    machine's TimeoutSeconds is over, in milliseconds since the epoch; `ending` is why it ended badly.
+    machine's TimeoutSeconds is over, in milliseconds since the epoch; `ending` is why it ended badly. `redrives`
+    counts redrives, of which the last was at `redriven_at`.
     """
 
     __slots__ = (
-        "asked", "at", "closed", "ending", "expiry", "frames", "ids", "ready", "root", "started", "started_at",
-        "status", "version",
+        "asked", "at", "closed", "ending", "expiry", "frames", "ids", "ready", "redriven_at", "redrives", "root",
+        "started", "started_at", "status", "version",
     )
     started: facts.ExecutionStarted
     root: Frame
@@ -74,6 +75,8 @@ class Execution:
         self.started_at = 0
         self.expiry: int | None = None
         self.ending: Failure | None = None
+        self.redrives = 0
+        self.redriven_at: int | None = None
         self.status: Status = "PENDING"
         self.frames: dict[int, Frame] = {}
         self.ready: OrderedDict[int, Frame] = OrderedDict()
@@ -174,17 +177,27 @@ def _drop(execution: Execution, frame: Frame) -> None:
 
 
 def _halt(execution: Execution, frame: Frame) -> None:
-    """Nothing that the frame asked for is wanted any more, nor are its children."""
+    """Nothing that the frame asked for is wanted any more, and its children are gone."""
+    _still(execution, frame)
+    if isinstance(frame.waits, Branches):
+        for child in frame.waits.running.values():
+            _drop(execution, child)
+    frame.waits = None
+    frame.stilled = False
+
+
+def _still(execution: Execution, frame: Frame) -> None:
+    """Nothing that the frame or its children asked for is wanted any more; but they stay, for a redrive."""
+    frame.stilled = True
     execution.ready.pop(frame.seq, None)
     waits, evaluating = frame.waits, frame.evaluating
-    frame.waits = frame.evaluating = None
+    frame.evaluating = None
     if isinstance(waits, Branches):
         for child in waits.running.values():
-            _drop(execution, child)
+            _still(execution, child)
     elif waits is not None and execution.asked.pop(waits.asked, None) is not None:
         execution.closed.append(waits.asked)
-    if evaluating is not None:
-        del execution.asked[evaluating.asked]
+    if evaluating is not None and execution.asked.pop(evaluating.asked, None) is not None:
         execution.closed.append(evaluating.asked)
 
 
@@ -214,6 +227,37 @@ def _ended(status: Status) -> Apply:
     return end
 
 
+def _redriven(execution: Execution, _: Frame, event: Event, fact: facts.ExecutionRedriven) -> None:
+    execution.status = "RUNNING"
+    execution.ending = None
+    execution.redrives = fact.count
+    execution.redriven_at = event.at
+    if execution.started.timeout is not None:
+        execution.expiry = event.at + execution.started.timeout * 1000
+    for frame in execution.frames.values():
+        _revive(execution, frame, event.id)
+
+
+def _revive(execution: Execution, frame: Frame, pointer: int) -> None:
+    """The frame does its state again, but for the branches or items that have come to their end."""
+    frame.stilled = False
+    frame.evaluating = frame.failure = None
+    frame.evaluated = NOTHING_EVALUATED
+    frame.tries = NO_TRIES
+    frame.pointer = pointer
+    waits = frame.waits
+    if isinstance(waits, Branches):
+        frame.stage = "work"
+        if waits.has_room or waits.complete:
+            execution.ready[frame.seq] = frame
+        return
+    if frame.stage in {"work", "leave", "handle"}:
+        frame.value = frame.input
+        frame.stage = "work"
+    frame.waits = None
+    execution.ready[frame.seq] = frame
+
+
 def _entered(execution: Execution, frame: Frame, event: Event, fact: facts.StateEntered) -> None:
     if fact.input is not UNSET:
         frame.value = fact.input.copy()
@@ -239,7 +283,7 @@ def _exited(execution: Execution, frame: Frame, _: Event, fact: facts.StateExite
 
 
 def _cut_off(execution: Execution, frame: Frame, _event: Event, _fact: facts.StateAborted) -> None:
-    _halt(execution, frame)
+    _still(execution, frame)
 
 
 def _waits(execution: Execution, frame: Frame, event: Event, fact: facts.WaitStarted) -> None:
@@ -363,9 +407,11 @@ def _gathered(execution: Execution, frame: Frame, _event: Event, _fact: facts.Fa
 
 
 def _scattered(execution: Execution, frame: Frame, _: Event, fact: facts.ParallelFailed | facts.MapFailed) -> None:
-    _halt(execution, frame)
+    _still(execution, frame)
     frame.failure = Failure(fact.error, fact.cause)
-    _be_ready(execution, frame, "handle")
+    frame.stilled = False
+    frame.stage = "handle"
+    execution.ready[frame.seq] = frame
 
 
 def _evaluation_asked(execution: Execution, frame: Frame, event: Event, fact: facts.EvaluationAsked) -> None:
@@ -399,6 +445,7 @@ _APPLY: Final[dict[type, Apply]] = {
     facts.ExecutionFailed: _ended("FAILED"),
     facts.ExecutionAborted: _ended("ABORTED"),
     facts.ExecutionTimedOut: _ended("TIMED_OUT"),
+    facts.ExecutionRedriven: _redriven,
     facts.StateEntered: _entered,
     facts.StateExited: _exited,
     facts.StateAborted: _cut_off,

@@ -92,6 +92,13 @@ class ExecutionTimedOut(_Fact, frozen=True):
     cause: str | None = None
 
 
+class ExecutionRedriven(_Fact, frozen=True):
+    """An execution that ended badly goes on: what had not come to its end is done again. `count` is from 1."""
+
+    moves: ClassVar[bool] = False
+    count: int
+
+
 # --- a state ----------------------------------------------------------------------------------------------------------
 
 
@@ -324,7 +331,7 @@ class EvaluationAnswered(_Fact, frozen=True):
 
 
 Fact: TypeAlias = (
-    ExecutionStarted | ExecutionSucceeded | ExecutionFailed | ExecutionAborted | ExecutionTimedOut
+    ExecutionStarted | ExecutionSucceeded | ExecutionFailed | ExecutionAborted | ExecutionTimedOut | ExecutionRedriven
     | StateEntered | StateExited | StateAborted | WaitStarted | RetryScheduled | TimerRang
     | TaskScheduled | TaskStarted | TaskSubmitted | TaskSucceeded | TaskFailed | TaskTimedOut
     | Reattempted | HeartbeatReceived

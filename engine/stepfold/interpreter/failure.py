@@ -93,7 +93,7 @@ def give_up(machine: Machine, execution: Execution, frame: Frame, failure: Failu
 def _abort(waits: Branches, failed: Frame, after: int) -> Facts:
     """Record the end of all that runs beside (or, with itself as the failed one's parent, below) a failed frame."""
     for sibling in list(waits.running.values()):
-        if sibling is not failed:
+        if sibling is not failed and not sibling.stilled:
             yield from _abort_frame(sibling, isinstance(waits, Items), after)
 
 
@@ -101,7 +101,8 @@ def _abort_frame(frame: Frame, is_item: bool, after: int) -> Facts:
     waits = frame.waits
     if isinstance(waits, Branches):
         for child in list(waits.running.values()):
-            yield from _abort_frame(child, isinstance(waits, Items), after)
+            if not child.stilled:
+                yield from _abort_frame(child, isinstance(waits, Items), after)
     if frame.stage != "enter" and frame.kind in _PROTECTED:
         yield On(facts.StateAborted(), frame, after)
     if is_item:

@@ -120,12 +120,13 @@ class Frame:
     `value` is the latest value (what an event leaves out), `input` what the current state was given. `pointer` is the
     id at the end of AWS's chain here, `before` the same as it was when the state was entered; `entered_id` and
     `entered_at` tell when that was. `tries` counts retries by retrier within this visit. `evaluated` holds what
-    expressions came to that were evaluated elsewhere.
+    expressions came to that were evaluated elsewhere. A frame that is `stilled` was cut off; it stays until its parent
+    leaves the state, for a redrive to go on with.
     """
 
     __slots__ = (
         "before", "entered_at", "entered_id", "evaluated", "evaluating", "failure", "index", "input", "kind", "next",
-        "parent", "pointer", "seq", "stage", "state", "tries", "value", "waits",
+        "parent", "pointer", "seq", "stage", "state", "stilled", "tries", "value", "waits",
     )
 
     def __init__(  # (positional: the hottest call of a fold)
@@ -144,6 +145,7 @@ class Frame:
         self.stage: Stage = "enter"
         self.entered_id = 0
         self.entered_at = 0
+        self.stilled = False
         self.waits: Waits | None = None
         self.evaluating: Evaluation | None = None
         self.tries: dict[int, int] = NO_TRIES

@@ -100,13 +100,17 @@ class Stop(_Message, frozen=True):
     cause: str | None = None
 
 
+class Redrive(_Message, frozen=True):
+    """Go on after a bad end: do again what had not come to its end."""
+
+
 class Continue(_Message, frozen=True):
     """Go on with what is ready: the decision before this one had reached its limit."""
 
 
 Signal: TypeAlias = (
     Begin | Started | Submitted | Succeeded | Failed | TimedOut | Heartbeat | Interrupted | Rang | Evaluated
-    | Stop | Continue
+    | Stop | Redrive | Continue
 )
 
 
