@@ -1,5 +1,7 @@
 """What the tests of the runtime share: definitions, waiting without sleeping, stores that fail or hold back."""
 
+import itertools
+
 import anyio
 from anyio.lowlevel import checkpoint
 
@@ -19,12 +21,14 @@ LOOP = {  # it never ends, and never waits
     },
 }
 YEAR = 365 * 24 * 3600
+_numbers = itertools.count(1)
 
 
 def one(**state):
-    """A machine of one state."""
+    """A machine of one state, whose name is its own."""
+    name = f"{state['Type']}-{next(_numbers)}"
     end = {} if state["Type"] in {"Fail", "Succeed"} else {"End": True}
-    return {"StartAt": "State", "States": {"State": {**end, **state}}}
+    return {"StartAt": name, "States": {name: {**end, **state}}}
 
 
 def call(function="work", **more):
@@ -56,9 +60,9 @@ def both(*branches, **more):
 
 def then(first, second):
     """A machine that does the one state of `first`, then that of `second`."""
-    before = {key: value for key, value in first["States"]["State"].items() if key != "End"}
-    return {"StartAt": "First", "States": {
-        "First": {**before, "Next": "Second"}, "Second": second["States"]["State"],
+    before = {key: value for key, value in first["States"][first["StartAt"]].items() if key != "End"}
+    return {"StartAt": first["StartAt"], "States": {
+        first["StartAt"]: {**before, "Next": second["StartAt"]}, **second["States"],
     }}
 
 

@@ -98,6 +98,7 @@ class Engine:
         self._source = store
         self._store: Store | None = None
         self._machines: dict[str, Machine] = {}
+        self._rows: dict[str, MachineRow] = {}
         self._folding: dict[str, anyio.Event] = {}
         self._belongings: list[Any] = []
         self._stack = AsyncExitStack()
@@ -252,6 +253,7 @@ class Engine:
                 raise StateMachineAlreadyExists(f"State Machine Already Exists: '{arn}'")
             created = self.clock.now() if known is None else known.started
             await self.store.put([catalog.machine_entry(arn, row, created)], [machine.text])
+            self._rows[arn] = row
         self._machines[machine.digest] = machine
         return MachineRef(arn, name, machine.digest)
 
@@ -268,10 +270,13 @@ class Engine:
         arn = machine.arn if isinstance(machine, MachineRef) else machine
         if not arn.startswith("arn:"):
             arn = self.home.machine(arn)
-        entry = await self.store.entry(catalog.MACHINE, arn)
-        if entry is None:
-            raise StateMachineDoesNotExist(f"State Machine Does Not Exist: '{arn}'")
-        return arn, catalog.machine_row(entry)
+        row = self._rows.get(arn)  # while the engine holds the store, nobody else writes machines
+        if row is None:
+            entry = await self.store.entry(catalog.MACHINE, arn)
+            if entry is None:
+                raise StateMachineDoesNotExist(f"State Machine Does Not Exist: '{arn}'")
+            row = self._rows.setdefault(arn, catalog.machine_row(entry))
+        return arn, row
 
     # --- executions ---------------------------------------------------------------------------------------------------
 
@@ -438,15 +443,17 @@ class Engine:
 
         async def follow() -> None:
             try:
-                await run.follow(told)
+                owed = await run.settled(told)
             except (Conflict, StoreClosed) as error:
                 outcome.append(error)
+                return
             except BaseException as error:
                 # Ours, or the engine is being closed: then only the log knows whether this was written.
                 outcome.append(error if isinstance(error, Exception) else _closed())
                 raise
             finally:
                 done.set()
+            await run.go_on(owed)
 
         self.spawn(run, follow)
         await done.wait()

@@ -109,7 +109,7 @@ class Run:
 
     async def follow(self, told: Told) -> None:
         """Wait until a decision is durable, and begin what is owed then."""
-        self.begin(await self._settled(told))
+        self.begin(await self.settled(told))
 
     def _cut_off(self, asked: int) -> None:
         """What was asked is no longer wanted."""
@@ -122,9 +122,10 @@ class Run:
     async def hear(self, signal: Signal) -> list[Effect]:
         """Decide, and wait until it is durable: what is owed then."""
         told = self.decide(signal)
-        return [] if told is None else await self._settled(told)
+        return [] if told is None else await self.settled(told)
 
-    async def _settled(self, told: Told) -> list[Effect]:
+    async def settled(self, told: Told) -> list[Effect]:
+        """Wait until a decision is durable: what is owed then."""
         try:
             await told.ticket
         except (Conflict, StoreClosed) as error:
@@ -194,10 +195,24 @@ class Run:
             else:
                 self.world.spawn(self, self._evaluate, effect)
 
-    def _line_up(self, effect: Invoke) -> None:
+    async def go_on(self, owed: list[Effect]) -> None:
+        """Have everything done that is owed, one call of it in the task that says so: another would cost more."""
+        mine = next((effect for effect in owed if isinstance(effect, Invoke)), None)
+        if mine is None or (lane := self._lane(mine)).active >= LANE:
+            self.begin(owed)
+            return
+        lane.active += 1
+        self.begin(effect for effect in owed if effect is not mine)
+        await self._branch(mine, lane)
+
+    def _lane(self, effect: Invoke) -> Lane:
         lane = self._lanes.get(effect.resource)
         if lane is None:
             lane = self._lanes[effect.resource] = Lane()
+        return lane
+
+    def _line_up(self, effect: Invoke) -> None:
+        lane = self._lane(effect)
         if lane.active < LANE:
             lane.active += 1
             self.world.spawn(self, self._branch, effect, lane)
@@ -342,7 +357,7 @@ class Run:
         # Listed before the wait: what others decide meanwhile is theirs to begin.
         owed = execution.owed()
         if told is not None:
-            await self._settled(told)
+            await self.settled(told)
         self.begin(owed)
         if execution.ready and not self._carrying_on:
             self._carrying_on = True
