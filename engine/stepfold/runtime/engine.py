@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from os import PathLike
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 import anyio.abc
@@ -25,16 +25,12 @@ from stepfold.errors import (
     ExecutionAlreadyExists,
     ExecutionLimitExceeded,
     InvalidExecutionInput,
-    StateMachineAlreadyExists,
-    StateMachineDoesNotExist,
 )
 from stepfold.interpreter import signals
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event, ExecutionStarted
 from stepfold.interpreter.signals import Signal
-from stepfold.language import files
 from stepfold.language.limits import Limits
-from stepfold.language.machine import Machine, load
 from stepfold.names import Home
 from stepfold.query.template import Moment
 from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree
@@ -44,9 +40,10 @@ from stepfold_store import open_store
 from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
 
 from . import catalog
-from .catalog import Description, MachineRow, Summary
+from .catalog import Description, Summary
 from .clock import Chance, Clock, ManualClock, SystemClock
 from .handle import Handle
+from .registry import MachineRef, Registry
 from .run import Run, Told
 from .timers import Timers
 
@@ -59,13 +56,6 @@ TURN = 32
 OPEN_EXECUTIONS = 100_000
 """How many executions may be open in one process (reliability notes, section 8)."""
 
-
-class MachineRef(NamedTuple):
-    """A machine that the engine knows."""
-
-    arn: str
-    name: str
-    definition: str
 
 
 class Engine:
@@ -97,15 +87,13 @@ class Engine:
         self._chance = Chance(seed)
         self._source = store
         self._store: Store | None = None
-        self._machines: dict[str, Machine] = {}
-        self._rows: dict[str, MachineRow] = {}
+        self.registry = Registry(lambda: self.store, self.clock, self.home)
         self._folding: dict[str, anyio.Event] = {}
         self._belongings: list[Any] = []
         self._stack = AsyncExitStack()
         self._group: anyio.abc.TaskGroup | None = None
         self._busy = 0
         self._open = False
-        self._creating = anyio.Lock()
         self._decided = 0
         for callee in work:
             self.register(callee.__name__, Function(callee))
@@ -190,6 +178,11 @@ class Engine:
             self.runs.clear()
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is between `async with` and its end."""
+        return self._group is not None
+
+    @property
     def store(self) -> Store:
         """The open store. Raises RuntimeError outside the engine's `async with`."""
         if self._store is None:
@@ -210,7 +203,7 @@ class Engine:
         """Fold an execution's log and go on; one that cannot be read is set aside, and harms nobody."""
         try:
             execution = await catalog.fold(self.store, arn)
-            machine = await self._machine(execution.started.definition)
+            machine = await self.registry.machine(execution.started.definition)
             if execution.status != "RUNNING" or arn in self.runs:  # ended, or started, while this was on its way
                 return None
             run = Run(self, machine, execution, catalog.stream_of(arn))
@@ -242,41 +235,7 @@ class Engine:
         takes the old one's place (running executions keep the definition they began with). Raises InvalidDefinition,
         InvalidName, StateMachineAlreadyExists.
         """
-        names.check_name(name)
-        text = files.read(definition) if isinstance(definition, PathLike) else definition
-        machine = load(text, type=type)
-        arn = self.home.machine(name)
-        row = MachineRow(name, machine.digest, type, role or self.home.role())
-        async with self._creating:  # of two who create one name at once, the second is to see the first
-            known = await self.store.entry(catalog.MACHINE, arn)
-            if known is not None and not replace and catalog.machine_row(known).definition != machine.digest:
-                raise StateMachineAlreadyExists(f"State Machine Already Exists: '{arn}'")
-            created = self.clock.now() if known is None else known.started
-            await self.store.put([catalog.machine_entry(arn, row, created)], [machine.text])
-            self._rows[arn] = row
-        self._machines[machine.digest] = machine
-        return MachineRef(arn, name, machine.digest)
-
-    async def _machine(self, digest: str) -> Machine:
-        machine = self._machines.get(digest)
-        if machine is None:
-            text = await self.store.text(digest)
-            if text is None:
-                raise StateMachineDoesNotExist(f"the store has no definition {digest}")
-            machine = self._machines[digest] = load(text)
-        return machine
-
-    async def _registered(self, machine: MachineRef | str) -> tuple[str, MachineRow]:
-        arn = machine.arn if isinstance(machine, MachineRef) else machine
-        if not arn.startswith("arn:"):
-            arn = self.home.machine(arn)
-        row = self._rows.get(arn)  # while the engine holds the store, nobody else writes machines
-        if row is None:
-            entry = await self.store.entry(catalog.MACHINE, arn)
-            if entry is None:
-                raise StateMachineDoesNotExist(f"State Machine Does Not Exist: '{arn}'")
-            row = self._rows.setdefault(arn, catalog.machine_row(entry))
-        return arn, row
+        return await self.registry.create(name, definition, type=type, role=role, replace=replace)
 
     # --- executions ---------------------------------------------------------------------------------------------------
 
@@ -294,7 +253,8 @@ class Engine:
         name of a running execution with the same input gives that execution (API notes, section 3). Raises
         ExecutionAlreadyExists, InvalidExecutionInput, InvalidName, StateMachineDoesNotExist.
         """
-        arn, row = await self._registered(machine)
+        target = await self.registry.resolve(machine)
+        row = target.row
         if len(self.runs) >= OPEN_EXECUTIONS:
             raise ExecutionLimitExceeded(f"{OPEN_EXECUTIONS} executions are open; more would not fit into memory")
         value = self._input(input, text)
@@ -303,7 +263,7 @@ class Engine:
         execution_arn = self.home.execution(row.name, name)
         if given is not None and (entry := await self.store.entry(catalog.EXECUTION, execution_arn)) is not None:
             return await self._existing(entry, value)
-        compiled = await self._machine(row.definition)
+        compiled = await self.registry.machine(target.definition)
         if (other := self.runs.get(execution_arn)) is not None:
             # Another task was faster. An append that is sure to be refused would also cast doubt on those that follow.
             await other.begun.wait()
@@ -315,13 +275,15 @@ class Engine:
             input=value,
             arn=execution_arn,
             name=name,
-            machine=arn,
-            definition=row.definition,
+            machine=target.machine,
+            definition=target.definition,
             start=compiled.start_at,
             limits=self.limits,
             timeout=compiled.timeout,
             role=row.role,
             region=self.home.region,
+            version=target.version,
+            alias=target.alias,
             text=text if text is not None and text.encode() != bytes(value) else None,
         )))
         if told is None:

@@ -6,7 +6,8 @@ from stepfold.language.projects import Project
 from stepfold.work.handlers import OnOutput
 from stepfold.work.standard import ProjectFunctions
 
-from .engine import Engine, MachineRef
+from .engine import Engine
+from .registry import MachineRef
 
 
 def register_functions(engine: Engine, project: Project, *, on_output: OnOutput | None = None) -> None:
