@@ -482,3 +482,35 @@ def test_a_result_too_large_can_be_caught_but_a_transition_too_large_cannot() ->
     assert simulation.execution.ending.error == "States.DataLimitExceeded"
     assert ran(machine, {"y": "x" * 200_000}, outcomes={"T": ["x" * 200_000]}, limits=Limits.local()).execution.status \
         == "SUCCEEDED"
+
+
+# --- a Map that fails while its items are at work: by a selector that one item does not fit ---------------------------
+
+
+def _selecting(**fields: Any) -> dict[str, Any]:
+    return block(M={**EACH, "ItemProcessor": block(I=TASK), "MaxConcurrency": 2, **fields, "ItemSelector": {
+        "next.$": "States.ArrayGetItem($$.Map.Item.Value, 0)",
+    }})
+
+
+def test_items_at_work_are_aborted_where_the_next_one_cannot_be_selected() -> None:
+    machine = _selecting(Catch=[{**ALL, "Next": "S"}])
+    machine["States"]["S"] = {"Type": "Succeed"}
+    simulation = ran(machine, [[1], []])
+    check(
+        simulation,
+        "2<0 MapStateEntered", "3<2 MapStateStarted", "4<3 MapIterationStarted 0", "5<3 MapIterationAborted 0",
+        "6<3 MapStateExited", "7<6 SucceedStateEntered", "8<7 SucceedStateExited", "9<8 ExecutionSucceeded",
+    )
+
+
+def test_they_are_aborted_too_where_that_comes_later_and_the_map_is_tried_again() -> None:
+    simulation = ran(_selecting(Retry=[{**ALL, "MaxAttempts": 1}]), [[1], [2], []])
+    lines = told(simulation.events)
+    assert [line.partition(" ")[2] for line in lines if "Iteration" in line] == [
+        "MapIterationStarted 0", "MapIterationStarted 1", "MapIterationSucceeded 0", "MapIterationAborted 1",
+    ] * 2
+    assert lines[-1].endswith("ExecutionFailed")
+    assert simulation.execution.ending is not None
+    assert simulation.execution.ending.error == "States.IntrinsicFailure"
+    assert not simulation.execution.asked
