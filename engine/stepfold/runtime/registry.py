@@ -74,8 +74,9 @@ class Registry:
             if known is not None and not replace and catalog.machine_row(known).definition != machine.digest:
                 raise StateMachineAlreadyExists(f"State Machine Already Exists: '{arn}'")
             created = self._clock.now() if known is None else known.started
-            await store.put([catalog.machine_entry(arn, row, created)], [machine.text])
-            self._rows[arn] = row
+            with anyio.CancelScope(shield=True):  # what is written is remembered, also where the caller goes away
+                await store.put([catalog.machine_entry(arn, row, created)], [machine.text])
+                self._rows[arn] = row
         self._machines[machine.digest] = machine
         return MachineRef(arn, name, machine.digest)
 

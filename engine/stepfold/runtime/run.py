@@ -105,6 +105,8 @@ class Run:
         )
         for gone in decision.closed:
             self._cut_off(gone)
+        if self._alarms and (asked := getattr(signal, "asked", 0)) not in execution.asked:
+            self._hush(asked)  # an answer from outside: its deadline has no meaning any more
         return Told(ticket, decision.owed, ended)
 
     async def follow(self, told: Told) -> None:
@@ -115,8 +117,7 @@ class Run:
         """What was asked is no longer wanted."""
         if (scope := self._scopes.get(asked)) is not None:
             scope.cancel()
-        if (alarm := self._alarms.pop(asked, None)) is not None:
-            alarm.cancel()
+        self._hush(asked)
         self.missing.pop(asked, None)
 
     async def hear(self, signal: Signal) -> list[Effect]:
@@ -383,20 +384,20 @@ class Run:
                 scope.cancel()
             for lane in self._lanes.values():
                 lane.line.clear()
-            self._hush()
+            self._hush(*self._alarms)
             self.world.lost(self, error)
 
     def _close(self) -> None:
         """The end, once it is durable and every call that was cut off has ended."""
         if not self.ended.is_set():
-            self._hush()
+            self._hush(*self._alarms)
             self.ended.set()
             self.world.finished(self)
 
-    def _hush(self) -> None:
-        alarms, self._alarms = self._alarms, {}
-        for alarm in alarms.values():
-            alarm.cancel()
+    def _hush(self, *asked: int) -> None:
+        for one in asked:
+            if (alarm := self._alarms.pop(one, None)) is not None:
+                alarm.cancel()
 
 
 def _is_ours(error: BaseException) -> bool:
