@@ -40,6 +40,8 @@ from stepfold_store import open_store
 from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
 
 from . import catalog
+from .activities import Activities
+from .callbacks import Callbacks
 from .catalog import Description, Summary
 from .clock import Chance, Clock, ManualClock, SystemClock
 from .handle import Handle
@@ -87,6 +89,8 @@ class Engine:
         self._chance = Chance(seed)
         self._source = store
         self._store: Store | None = None
+        self.activities = Activities()
+        self.callbacks = Callbacks(self, self.activities)
         self.registry = Registry(lambda: self.store, self.clock, self.home)
         self._folding: dict[str, anyio.Event] = {}
         self._belongings: list[Any] = []
@@ -429,6 +433,10 @@ class Engine:
         """Whether it is time to give the others a turn."""
         self._decided = (self._decided + 1) % TURN
         return not self._decided
+
+    def offer(self, run: Run, effect: signals.Offer) -> None:
+        """A run waits for somebody who polls for an activity."""
+        self.activities.offer(run, effect)
 
     def missing(self, run: Run, missing: NoWorker) -> None:
         """A run waits for work that nobody is registered for."""

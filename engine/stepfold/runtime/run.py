@@ -20,7 +20,7 @@ from stepfold.interpreter import facts, signals
 from stepfold.interpreter.decide import Decision, decide
 from stepfold.interpreter.execution import EXPIRY, Execution
 from stepfold.interpreter.frames import Invocation
-from stepfold.interpreter.signals import Effect, Evaluate, Invoke, Signal, Sleep
+from stepfold.interpreter.signals import Effect, Evaluate, Invoke, Offer, Signal, Sleep
 from stepfold.language.failures import Failure
 from stepfold.work.workers import Call, NoWorker, TaskError
 from stepfold_store.contract import Conflict, Record, StoreClosed, Ticket
@@ -105,8 +105,8 @@ class Run:
         )
         for gone in decision.closed:
             self._cut_off(gone)
-        if self._alarms and (asked := getattr(signal, "asked", 0)) not in execution.asked:
-            self._hush(asked)  # an answer from outside: its deadline has no meaning any more
+        if (self._alarms or self._scopes) and (asked := getattr(signal, "asked", 0)) not in execution.asked:
+            self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
         return Told(ticket, decision.owed, ended)
 
     async def follow(self, told: Told) -> None:
@@ -193,6 +193,8 @@ class Run:
                 self._line_up(effect)
             elif isinstance(effect, Sleep):
                 self._sleep(effect)
+            elif isinstance(effect, Offer):
+                self.world.offer(self, effect)
             else:
                 self.world.spawn(self, self._evaluate, effect)
 
@@ -349,7 +351,7 @@ class Run:
         asked = []
         for seq, frame in execution.asked.items():
             call = frame.waits
-            if isinstance(call, Invocation) and call.asked == seq and not call.submitted:
+            if isinstance(call, Invocation) and call.asked == seq and not call.submitted and not call.activity:
                 asked.append(seq)
                 found = self.world.workers.find(call.resource, call.arguments)
                 if found is not None and found.on_interrupt == "fail":
