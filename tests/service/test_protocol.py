@@ -28,7 +28,8 @@ def refused(operation, body, code="ValidationException"):
 
 
 def one(value, field, constraint):
-    return f"1 validation error detected: Value {value} at '{field}' failed to satisfy constraint: Member must {constraint}"
+    where = f"Value {value} at '{field}'"
+    return f"1 validation error detected: {where} failed to satisfy constraint: Member must {constraint}"
 
 
 def test_a_request_is_its_struct():
