@@ -251,10 +251,13 @@ async def test_boto3_talks_to_it(service):
 
 async def test_slow_clients_are_dropped(service, monkeypatch):
     monkeypatch.setattr(serving, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(serving, "BODY_SECONDS", 0.1)
     async with Served(service) as served:
         streams = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(50)]
-        for _, writer in streams[:25]:
+        for _, writer in streams[:30]:
             writer.write(b"POST / HTTP/1.1\r\nhost: local")
+        for _, writer in streams[:15]:
+            writer.write(b"host\r\ncontent-length: 10\r\n\r\n{")
         async with httpx.AsyncClient(base_url=served.url) as http:  # others are served meanwhile, and stay
             assert (await http.get("/health")).status_code == 200
             with anyio.fail_after(5):

@@ -52,10 +52,12 @@ def app(
         del request
         return JSONResponse({"status": "ready"}) if door.ready else JSONResponse({"status": "busy"}, 503)
 
+    api = _Api(door, body_bytes, body_seconds)
     routes = [
+        Route("/", api),
         Route("/health", health),
         Route("/ready", ready),
-        Route("/{rest:path}", _Api(door, body_bytes, body_seconds)),  # all paths, so that all answers have one shape
+        Route("/{rest:path}", api),  # so that every answer has the API's shape
     ]
     made = Starlette(routes=routes)
     if keys is None:
@@ -125,23 +127,30 @@ class _Api:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > self._bytes:
             raise self._too_large()
-        read, body = 0, []
+        first = await receive()  # nearly always all of it, which wants no deadline; a server has one for the head
+        if first["type"] == "http.request" and not first.get("more_body"):
+            whole: bytes = first.get("body", b"")
+            if len(whole) <= self._bytes:
+                return whole
         try:
             with anyio.fail_after(self._seconds):
-                while True:
-                    message: Message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    chunk: bytes = message.get("body", b"")
-                    read += len(chunk)
-                    if read > self._bytes:
-                        raise self._too_large()
-                    body.append(chunk)
-                    if not message.get("more_body"):
-                        return b"".join(body)
+                return await self._rest(first, receive)
         except TimeoutError:
             told = f"The body did not arrive within {self._seconds:g} seconds"
             raise Refusal("RequestTimeoutException", told, status=408) from None
+
+    async def _rest(self, message: Message, receive: Receive) -> bytes | None:
+        read, body = 0, []
+        while message["type"] == "http.request":
+            chunk: bytes = message.get("body", b"")
+            read += len(chunk)
+            if read > self._bytes:
+                raise self._too_large()
+            body.append(chunk)
+            if not message.get("more_body"):
+                return b"".join(body)
+            message = await receive()
+        return None
 
     def _too_large(self) -> Refusal:
         told = f"The body is larger than {self._bytes} bytes"

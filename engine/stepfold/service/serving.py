@@ -18,7 +18,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .app import app
+from .app import BODY_SECONDS, app
 from .door import Door
 from .keys import Keys
 from .protocol import Service
@@ -124,9 +124,13 @@ class _Server(uvicorn.Server):
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with a deadline for the head of a request, and a cap on connections."""
+    """uvicorn's HTTP/1.1 with deadlines for the head and the body of a request, and a cap on connections.
+
+    A clock runs only between packets of a request that is not whole; most come in one and never start it.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
+    _watched: object = None
 
     def connection_made(self, transport: Any) -> None:
         """Take a connection, or drop it where there are too many."""
@@ -137,7 +141,7 @@ class PatientProtocol(H11Protocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; the clock runs from the first byte of a head until its last."""
+        """Read on; a clock runs until the head is whole, another until the body is."""
         super().data_received(data)
         self._watch()
 
@@ -147,11 +151,16 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        waiting = self.conn.their_state is h11.IDLE and (self.cycle is None or self.cycle.response_complete)
-        if not waiting or self.timeout_keep_alive_task is not None:
+        state, answered = self.conn.their_state, self.cycle is None or self.cycle.response_complete
+        if state is not self._watched:
             self._unwatch()
-        elif self._deadline is None:
+            self._watched = state
+        if self._deadline is not None or self.timeout_keep_alive_task is not None:
+            return
+        if state is h11.IDLE and answered:
             self._deadline = self.loop.call_later(HEADER_SECONDS, self._late)
+        elif state is h11.SEND_BODY:  # the app says 408 before this, if it is reading at all
+            self._deadline = self.loop.call_later(HEADER_SECONDS + BODY_SECONDS, self._late)
 
     def _unwatch(self) -> None:
         if self._deadline is not None:
@@ -160,5 +169,4 @@ class PatientProtocol(H11Protocol):
 
     def _late(self) -> None:
         self._deadline = None
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.abort()
+        self.transport.abort()
