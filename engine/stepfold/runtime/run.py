@@ -361,10 +361,10 @@ class Run:
         owed = execution.owed()
         if told is not None:
             await self.settled(told)
-        self.begin(owed)
         if execution.ready and not self._carrying_on:
             self._carrying_on = True
             self.world.spawn(self, self._carry_on)
+        await self.go_on(owed)
 
     def look_again(self) -> None:
         """A worker was registered: calls that found none are made again."""
