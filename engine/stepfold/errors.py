@@ -141,6 +141,24 @@ class InvalidToken(CallerError):
     code = "InvalidToken"
 
 
+class InvalidOutput(CallerError):
+    """The output of a task is not JSON, too large, or too deep."""
+
+    code = "InvalidOutput"
+
+
+class ActivityDoesNotExist(CallerError):
+    """No activity of that ARN is known to this store."""
+
+    code = "ActivityDoesNotExist"
+
+
+class ActivityWorkerLimitExceeded(CallerError):
+    """More workers poll for one activity than AWS lets."""
+
+    code = "ActivityWorkerLimitExceeded"
+
+
 class TaskTimedOut(CallerError):
     """The task of this token is over: answered, timed out, or its execution has ended."""
 

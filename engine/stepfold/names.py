@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ ACCOUNT = "123456789012"
 REGION = "us-east-1"
 PARTITION = "aws"
 
+_ASKED_DIGITS = 18
 _FORBIDDEN = re.compile(
     r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]"
 )
@@ -78,6 +80,27 @@ def check_name(name: str) -> str:
     return name
 
 
+def task_token(execution: str, asked: int, nonce: bytes) -> str:
+    """A task token: it tells the engine which task it answers, and nobody can make it up.
+
+    Letters, digits, `-` and `_` alone, so that it can travel in an address.
+    """
+    return base64.urlsafe_b64encode(f"{execution}#{asked}#{nonce.hex()}".encode()).decode().rstrip("=")
+
+
+def read_token(token: str) -> tuple[str, int] | None:
+    """The execution's ARN and the number of the event that asked; None for a text that is no token."""
+    try:
+        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        return None
+    execution, _, rest = text.partition("#")
+    asked, _, nonce = rest.partition("#")
+    if not nonce or not asked.isdecimal() or len(asked) > _ASKED_DIGITS:
+        return None
+    return execution, int(asked)
+
+
 class Home(NamedTuple):
     """Where an engine believes itself to be: account, region and partition of the ARNs it gives out."""
 
@@ -88,6 +111,10 @@ class Home(NamedTuple):
     def machine(self, name: str) -> str:
         """The ARN of a state machine."""
         return f"arn:{self.partition}:states:{self.region}:{self.account}:stateMachine:{name}"
+
+    def activity(self, name: str) -> str:
+        """The ARN of an activity."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:activity:{name}"
 
     def execution(self, machine: str, name: str) -> str:
         """The ARN of an execution of the machine of that name."""

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from tests.laws.machines import Made
+
 from stepfold.interpreter import facts
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
-from tests.laws.machines import Made
 
 ENDS = (facts.ExecutionSucceeded, facts.ExecutionFailed, facts.ExecutionAborted, facts.ExecutionTimedOut)
 OUTCOMES = (facts.TaskSucceeded, facts.TaskFailed, facts.TaskTimedOut)
@@ -148,7 +149,7 @@ class _Frames:
 
 
 def history(events: Sequence[Event], after: int = 0) -> list[tuple[Any, ...]]:
-    """The log past event `after` (none before it from a resume), but for what a resume alone records, and its numbers."""
+    """The log past event `after` (no resume before it), but for what a resume alone records, and its numbers."""
     return list(_steady(events, after, exact=True))
 
 

@@ -6,8 +6,8 @@ Some of its templates say so beforehand (`heavy`), the others only once they are
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -78,7 +78,7 @@ def make_costly(machine: Machine, salt: int) -> None:
 def _step(step: Step, salt: int) -> None:
     for field in _FIELDS:
         template = getattr(step, field)
-        if field == "output_path" and template is None and step.type not in {"Fail"}:
+        if field == "output_path" and template is None and step.type != "Fail":
             template = compile_path("$", field="OutputPath")
         luck = _luck(salt, step.name, field)
         if hasattr(template, "render") and luck % 2:

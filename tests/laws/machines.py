@@ -15,11 +15,12 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tests.laws.costly import make_costly
+
 from stepfold.interpreter.simulate import Answer, Asked
 from stepfold.language.failures import Failure
 from stepfold.language.machine import Machine, load
 from stepfold.query.values import Value, text
-from tests.laws.costly import make_costly
 
 Pick = Callable[[int], int]
 
@@ -43,7 +44,7 @@ def shape(depth: int = 3, width: int = 3) -> dict[str, Any]:
     """The data that every state of a made machine can work on."""
     kids = [shape(depth - 1, width) | {"n": n} for n in range(width)] if depth else []
     return {
-        "n": depth, "secs": depth % 3, "limit": 4, "when": "2023-11-14T22:13:22.5Z", "text": "tide \u00e9 \"q\"",
+        "n": depth, "secs": depth % 3, "limit": 4, "when": "2023-11-14T22:13:22.5Z", "text": 'tide \u00e9 "q"',
         "flag": depth % 2 == 0, "num": 1.50, "items": [3, 1.0, "x"][: depth + 1], "kids": kids,
     }
 
@@ -73,8 +74,8 @@ class Made:
         self._limits = _limits(definition)
 
     def __repr__(self) -> str:
-        return f"Made(salt={self.salt}, costly={self.costly}, doomed={set(self.doomed)}, slow={set(self.slow)}, " \
-               f"definition={json.dumps(self.definition)})"
+        how = f"salt={self.salt}, costly={self.costly}, doomed={set(self.doomed)}, slow={set(self.slow)}"
+        return f"Made({how}, definition={json.dumps(self.definition)})"
 
     def script(self, asked: Asked) -> Answer:
         """What a call comes to: by its place and attempt alone, whatever runs beside it."""
@@ -227,12 +228,12 @@ class _Maker:
         """A state or two more."""
         kinds = [self.at_once, self.asking, self.asking, self.loop]
         if depth < DEEPEST:
-            kinds += [self.around, self.rescued] if depth > 1 else [self.around, self.rescued, self.around, self.rescued]
+            kinds += [self.around, self.rescued] * (1 if depth > 1 else 2)
         self.one(kinds)(states, depth)
 
     # --- pieces -------------------------------------------------------------------------------------------------------
 
-    def at_once(self, states: dict[str, dict[str, Any]], depth: int) -> None:
+    def at_once(self, states: dict[str, dict[str, Any]], _depth: int) -> None:
         kind = self.one(AT_ONCE)
         name = self.name(kind)
         if kind == "Choice":
@@ -246,12 +247,12 @@ class _Maker:
             {"InputPath": "$.kids"},
         ))}
 
-    def asking(self, states: dict[str, dict[str, Any]], depth: int) -> None:
+    def asking(self, states: dict[str, dict[str, Any]], _depth: int) -> None:
         kind = self.one(ASKING)
         name = self.name(kind)
-        states[name] = self.task(name) if kind == "Task" else self.wait()
+        states[name] = self.task() if kind == "Task" else self.wait()
 
-    def task(self, name: str) -> dict[str, Any]:
+    def task(self) -> dict[str, Any]:
         task: dict[str, Any] = {
             "Type": "Task", "ResultPath": self.place(),
             "Resource": self.one((FUNCTION + "f", FUNCTION + "f", SERVICE, INVOKE, CALLBACK, ACTIVITY)),
@@ -392,14 +393,16 @@ class _Maker:
                 return plain
             case 2:
                 return {"Not": plain}
-        return {"And": [plain, {"Or": [{"Variable": "$.n", "NumericEquals": 2}, {"Variable": "$.n", "IsNumeric": True}]}]}
+        either = [{"Variable": "$.n", "NumericEquals": 2}, {"Variable": "$.n", "IsNumeric": True}]
+        return {"And": [plain, {"Or": either}]}
 
     def retry(self) -> list[dict[str, Any]]:
         retriers = []
         for _ in range(1 + self.pick(2)):
             retrier: dict[str, Any] = {
                 "ErrorEquals": [self.one(("Boom", "Bang", "States.Timeout", "States.TaskFailed"))],
-                "IntervalSeconds": 1 + self.pick(3), "MaxAttempts": self.pick(4), "BackoffRate": self.one((1.0, 2.0, 1.5)),
+                "IntervalSeconds": 1 + self.pick(3), "MaxAttempts": self.pick(4),
+                "BackoffRate": self.one((1.0, 2.0, 1.5)),
             }
             if self.chance(2, 3):
                 retrier["JitterStrategy"] = "FULL"

@@ -1,6 +1,6 @@
 """The law of resuming, as a check that a test can call for one machine: cut it anywhere, and it ends as if never cut.
 
-`Steady` keeps the time a call takes over a crash (the answer comes when it would have come), so that the whole log must
+One way keeps the time a call takes over a crash (the answer comes when it would have come), so that the whole log must
 be the same, also where much is at work at once. The other way is an engine's: time passes while it is away, calls are
 made anew, and answers come in another order; then what must be the same is `Summary`, and the course of events where
 nothing was concurrent.
@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tests.laws.checks import FORKS, Broken, course, history, lawful, one_outcome, reread, summary
+from tests.laws.costly import CostlySimulation
+from tests.laws.machines import Made
+
 from stepfold.interpreter import facts
 from stepfold.interpreter.facts import Event
 from stepfold.interpreter.simulate import Said, Script, Simulation
 from stepfold.language.limits import Limits
-from tests.laws.checks import FORKS, Broken, course, history, lawful, one_outcome, reread, summary
-from tests.laws.costly import CostlySimulation
-from tests.laws.machines import Made
 
 MINUTE = 60_000
 
@@ -31,7 +32,9 @@ class Counts:
         self.in_flight: dict[int, int] = {}
 
 
-def begun(made: Made, seed: int, *, kind: type[Simulation] = CostlySimulation, said: Iterable[Said] = (), **how: Any) -> Simulation:
+def begun(
+    made: Made, seed: int, *, kind: type[Simulation] = CostlySimulation, said: Iterable[Said] = (), **how: Any
+) -> Simulation:
     """A simulation of the machine, at its beginning."""
     simulation = kind(made.machine, made.script, seed=seed, **{"seamless": True, "evaluating": 300, **how})
     simulation.begin(made.input, limits=Limits.local(), said=said)
@@ -94,10 +97,7 @@ def check_cut_again_and_again(made: Made, seed: int, counts: Counts, oracle: Sim
 
 def check_as_an_engine(made: Made, seed: int, counts: Counts, oracle: Simulation, **how: Any) -> None:
     """Cut twice, be away for a while, make calls anew, hear answers in another order and twice."""
-    if not confluent(made, oracle.events):
-        wanted = None
-    else:
-        wanted = summary(oracle.events)
+    wanted = summary(oracle.events) if confluent(made, oracle.events) else None
     for turn, end in enumerate(oracle.ends[:-1]):
         log: Sequence[Event] = oracle.events[:end]
         hurried = made.hurried(seed * 1_000 + turn)

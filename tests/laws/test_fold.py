@@ -1,25 +1,11 @@
-"""Laws of one decision: the fold decides as what lives, late words change nothing, and a decision ends at its limits."""
+"""Laws of one decision: a fold decides as what lives does, late words change nothing, and it ends at its limits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
-
-from stepfold.interpreter import decide as core
-from stepfold.interpreter import facts, signals
-from stepfold.interpreter.decide import Decision, decide
-from stepfold.interpreter.execution import EXPIRY, Execution
-from stepfold.interpreter.facts import encode
-from stepfold.interpreter.frames import Branches, Frame, Items
-from stepfold.interpreter.signals import Signal
-from stepfold.interpreter.simulate import Answer, Simulation, simulate
-from stepfold.language.failures import Failure
-from stepfold.language.limits import DECISION_EVENTS, Limits
-from stepfold.language.machine import Machine, load
-from stepfold.query.template import Moment
-from stepfold.query.values import Value, text
 from tests.laws.checks import lawful, reread
 from tests.laws.costly import CostlySimulation
 from tests.laws.machines import FUNCTION, make, seeded
@@ -31,6 +17,20 @@ from tests.laws.resuming import (
     check_every_cut,
     whole,
 )
+
+from stepfold.interpreter import decide as core
+from stepfold.interpreter import facts, signals
+from stepfold.interpreter.decide import Decision, decide
+from stepfold.interpreter.execution import EXPIRY, Execution
+from stepfold.interpreter.facts import encode
+from stepfold.interpreter.frames import Branches, Frame, Items
+from stepfold.interpreter.signals import Effect, Signal
+from stepfold.interpreter.simulate import Answer, Simulation, simulate
+from stepfold.language.failures import Failure
+from stepfold.language.limits import DECISION_EVENTS, Limits
+from stepfold.language.machine import Machine, load
+from stepfold.query.template import Moment
+from stepfold.query.values import Value, text
 
 MACHINES = 150
 FOREVER = load({"StartAt": "A", "States": {
@@ -45,9 +45,14 @@ def portrait(execution: Execution) -> object:
     return (
         execution.version, execution.ids, execution.at, execution.status, execution.expiry, execution.ending,
         list(execution.ready), list(execution.asked), [_frame(frame) for frame in execution.frames.values()],
-        [str(effect) if not isinstance(effect, signals.Invoke) else (effect.asked, bytes(effect.arguments), effect.attempt)
-         for effect in execution.owed()],
+        [_effect(effect) for effect in execution.owed()],
     )
+
+
+def _effect(effect: Effect) -> object:
+    if isinstance(effect, signals.Invoke):
+        return effect.asked, bytes(effect.arguments), effect.attempt
+    return str(effect)
 
 
 def _frame(frame: Frame) -> object:
@@ -159,7 +164,8 @@ class Deaf(CostlySimulation):
 
     def _unasked(self) -> list[Signal]:
         gone = [seq for seq in range(self.execution.version + 3) if seq not in self.execution.asked and seq != EXPIRY]
-        return [word(seq) for seq in gone[-25:] for word in _WORDS] + [signals.Continue(), signals.Begin(self._started())]
+        again = [signals.Continue(), signals.Begin(self._started())]
+        return [word(seq) for seq in gone[-25:] for word in _WORDS] + again
 
     def _unfitting(self) -> list[Signal]:
         """The right number, but of something that cannot be answered so."""
@@ -183,11 +189,11 @@ class Deaf(CostlySimulation):
 _WORDS: tuple[Callable[[int], Signal], ...] = (
     lambda asked: signals.Succeeded(asked, text("late")),
     lambda asked: signals.Failed(asked, Failure("Late")),
-    lambda asked: signals.TimedOut(asked),
+    signals.TimedOut,
     lambda asked: signals.Started(asked, "late"),
     lambda asked: signals.Submitted(asked, text("late")),
-    lambda asked: signals.Heartbeat(asked),
-    lambda asked: signals.Rang(asked),
+    signals.Heartbeat,
+    signals.Rang,
     lambda asked: signals.Evaluated(asked, text("late")),
     lambda asked: signals.Interrupted((asked,)),
 )
@@ -224,7 +230,8 @@ def test_a_decision_ends_at_a_thousand_events_and_a_stop_is_heard_then() -> None
     assert DECISION_EVENTS <= len(simulation.events) < DECISION_EVENTS + 10
     assert simulation.execution.ready
     simulation.run(decisions=5)
-    assert all(end - start < DECISION_EVENTS + 10 for start, end in zip([0, *simulation.ends], simulation.ends, strict=False))
+    sizes = [end - start for start, end in pairwise([0, *simulation.ends])]
+    assert max(sizes) < DECISION_EVENTS + 10
     decision = simulation.tell(signals.Stop("Enough"))
     assert [type(event.fact).__name__ for event in decision.events] == ["ExecutionAborted"]
     assert not simulation.execution.ready
@@ -242,7 +249,7 @@ def test_a_decision_ends_at_a_mebibyte() -> None:
     simulation.run()
     assert simulation.execution.status == "SUCCEEDED"
     assert len(simulation.ends) > 15
-    for start, end in zip([0, *simulation.ends], simulation.ends, strict=False):
+    for start, end in pairwise([0, *simulation.ends]):
         assert len(encode(simulation.events[start:end])) < (1 << 20) + 500_000
 
 

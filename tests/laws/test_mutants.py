@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from tests.laws.checks import Broken
+from tests.laws.machines import make, seeded
+from tests.laws.resuming import Counts, check_as_an_engine, check_every_cut
 
 from stepfold.interpreter import decide, execution, failure
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
 from stepfold.interpreter.frames import Branches, Frame, Items, Timer
-from tests.laws.checks import Broken
-from tests.laws.machines import make, seeded
-from tests.laws.resuming import Counts, check_as_an_engine, check_every_cut
 
 WITHIN = 60
 """A mutant must be found within so many machines."""

@@ -8,6 +8,9 @@ from time import perf_counter
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.laws.checks import HARD, features
+from tests.laws.machines import FUNCTION, Made, make, seeded
+from tests.laws.resuming import Counts, check_as_an_engine, check_cut_again_and_again, check_every_cut
 
 from stepfold.interpreter import facts
 from stepfold.interpreter.simulate import START, Answer, Asked, Simulation
@@ -15,9 +18,6 @@ from stepfold.language.failures import Failure
 from stepfold.language.limits import Limits
 from stepfold.language.machine import load
 from stepfold.query.values import text
-from tests.laws.checks import HARD, features
-from tests.laws.machines import FUNCTION, Made, make, seeded
-from tests.laws.resuming import Counts, check_as_an_engine, check_cut_again_and_again, check_every_cut
 
 MACHINES = 1_008
 SHARES = 30
@@ -64,7 +64,7 @@ def test_enough_hard_machines_were_tried(figures: list[str]) -> None:
     )
     figures.append("resume: " + ", ".join(f"{what} {share:.0f} %" for what, share in shares.items())
                    + f"; besides, an expression evaluated outside {100 * SEEN['evaluation'] / COUNTS.machines:.0f} %")
-    print(*figures[-2:], sep="\n")  # noqa: T201
+    print(*figures[-2:], sep="\n")
     assert all(share >= SHARES for share in shares.values()), shares
     assert all(times > 0 for times in at_work.values())
     assert all(SEEN[kind] for kind in ("Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"))

@@ -251,7 +251,11 @@ async def test_a_closed_engine_is_entered_again(tmp_path, clock):
     engine = Engine(tmp_path / "store.db", clock=clock)
     async with engine:
         waits = await engine.start(await engine.create("machine", wait(10)), name="waits")
+    engine.failed["someone"] = ValueError("of its former life")
     async with engine:
+        assert not engine.failed
+        await let_go_on()
+        assert len(engine.timers) == 1, "none is left of its former life"
         clock.advance(10)
         assert await waits.result() == {}
         fails = await engine.start(await engine.create("fails", one(Type="Fail", Error="No")))

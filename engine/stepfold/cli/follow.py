@@ -23,7 +23,11 @@ from .screen import Screen, clean, duration, roughly
 ITEMS_SHOWN = 12
 """The items of a larger Map are counted, not told."""
 STATES_A_LOOK = 40
+"""How many states are told of one look; the others are counted."""
+STATES_AT_END = 6
+"""How many are told at the end, of an execution that was too fast to be shown."""
 EVENTS_A_LOOK = 2_000
+"""More events than this between two looks are too fast to be shown."""
 EVENTS_OF_MANY = 200
 """When more than EVENTS_A_LOOK events happened between two looks, only the first so many are told."""
 RATE_SECONDS = 10.0
@@ -66,6 +70,8 @@ class Follower:
         self._held: tuple[int, str] | None = None
         self._output: deque[tuple[int, str]] = deque()
         self._told = 0
+        self._fast = False
+        self._kept: deque[str] | None = None
         run = engine.runs.get(arn)
         if resumed and run is not None:
             self._seen, self._started = run.execution.version, run.execution.started_at
@@ -104,15 +110,23 @@ class Follower:
                 self._screen.line(self._written(line.began, line, "▸", "cyan") + text)
 
     async def last_look(self) -> None:
-        """Tell the rest."""
+        """Tell the rest; of what was too fast to be shown, its end."""
+        if self._fast:
+            self._kept = deque(maxlen=STATES_AT_END)
         await self._read(None)
+        for line in self._kept or ():
+            self._screen.line(line)
         while self._output:
             self._screen.line(self._output.popleft()[1])
 
     async def _read(self, version: int | None) -> None:
-        """Tell the log's new events; of very many only the first, where `version` is what it comes to."""
+        """Tell the log's new events. Where `version`, which it comes to, is far: the first of them, and then none."""
         self._told = 0
         many = version is not None and version - self._seen > EVENTS_A_LOOK
+        if version is not None and many and self._fast:
+            self._seen = version
+            return
+        self._fast = many
         last = self._seen + EVENTS_OF_MANY if many else None
         async for event in catalog.events(self._engine.store, self._arn, self._seen):
             if last is not None and event.seq > last:
@@ -123,8 +137,9 @@ class Follower:
         self._release()
         if version is not None and many:
             if not self._counted:
-                self._screen.line(self._screen.paint(f"{'':{_INDENT}}… {version - self._seen:,} events", "dim"))
+                self._screen.line(self._screen.paint(f"{'':{_INDENT}}… too fast to show every state", "dim"))
             self._seen = version
+            return
         if self._told > STATES_A_LOOK:
             more = f"{'':{_INDENT}}… {self._told - STATES_A_LOOK:,} more states"
             self._screen.line(self._screen.paint(more, "dim"))
@@ -208,6 +223,9 @@ class Follower:
             self._print(held)
 
     def _print(self, text: str) -> None:
+        if self._kept is not None:
+            self._kept.append(text)
+            return
         self._told += 1
         if self._told <= STATES_A_LOOK:
             self._screen.line(text)
@@ -242,8 +260,9 @@ class Whereabouts:
         latest = max(found.states, key=lambda one: one.since)
         more = f" and {len(found.states) - 1} more" if len(found.states) > 1 else ""
         if latest.until is not None:
-            return f"{clean(latest.state)}{more}: waits until {_clock(latest.until)}, {_left(latest.until, now)}"
-        return f"{clean(latest.state)}{more}: {duration((now - latest.since) / 1000)}"
+            return f"{clean(latest.state)}{more}  waits until {_clock(latest.until)}, {_left(latest.until, now)}"
+        since = (now - latest.since) / 1000
+        return f"{clean(latest.state)}{more}  " + (duration(since) if since >= 1 else f"{found.events:,} events")
 
     def _map(self, arn: str, one: MapProgress) -> str:
         now = time.monotonic()

@@ -20,7 +20,7 @@ from stepfold.runtime import catalog
 from stepfold.runtime.catalog import Description
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.handle import ExecutionFailed, Handle
-from stepfold.runtime.progress import only_waits, progress
+from stepfold.runtime.progress import Progress, only_waits, progress
 from stepfold.runtime.projects import register_functions
 from stepfold.work.handlers import OnOutput
 from stepfold.work.processes import Stream
@@ -200,9 +200,10 @@ async def _follow(engine: Engine, handle: Handle, follower: Follower, screen: Sc
             continue
         if only_waits(run):
             return
-        status = where.tell(handle.arn, progress(run.execution))
+        found = progress(run.execution)
+        status = where.tell(handle.arn, found)
         screen.flush(status)
-        screen.now_and_then(f"  {status}")
+        screen.now_and_then(status, moves=bool(found.maps))
 
 
 def _slow_down(engine: Engine, project: Project, seconds: float) -> None:
@@ -281,9 +282,10 @@ class _Watch:
             going = [run for arn in self._left if (run := runs.get(arn)) is not None and not only_waits(run)]
             if not going:
                 return
-            status = self._status([run.execution.started.arn for run in going])
+            found = progress(going[0].execution)
+            status = self._status([run.execution.started.arn for run in going], found)
             self._screen.flush(status)
-            self._screen.now_and_then(f"  {status}")
+            self._screen.now_and_then(status, moves=bool(found.maps))
             with anyio.move_on_after(TICK if len(going) < 1_000 else 5 * TICK):
                 await going[0].ended.wait()
 
@@ -301,9 +303,9 @@ class _Watch:
         self._screen.flush()
         self._tell(outcome)
 
-    def _status(self, arns: list[str]) -> str:
+    def _status(self, arns: list[str], found: Progress) -> str:
         first = arns[0]
-        status = self._where.tell(first, progress(self._engine.runs[first].execution))
+        status = self._where.tell(first, found)
         name = clean(first.rpartition(":")[2])
         more = f"  ({len(arns) - 1:,} more go on)" if len(arns) > 1 else ""
         return f"{name}: {status}{more}"

@@ -22,6 +22,7 @@ SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 PIPE_COLUMNS = 400
 QUIET_SECONDS = 3.0
 """How often a line of progress is written where there is no terminal."""
+LONGEST_QUIET = 60.0
 
 _CODES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _UNSAFE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -39,6 +40,7 @@ class Screen:
         self._shown = False
         self._turn = 0
         self._spoke = time.monotonic()
+        self._pause = QUIET_SECONDS
 
     @property
     def width(self) -> int:
@@ -64,7 +66,7 @@ class Screen:
         if self._waiting:
             out.append("\n".join(self._waiting) + "\n")
             self._waiting.clear()
-            self._spoke = time.monotonic()
+            self._spoke, self._pause = time.monotonic(), QUIET_SECONDS
         if status is not None and self.live:
             self._turn += 1
             out.append(self.paint(SPINNER[self._turn % len(SPINNER)], "cyan") + " " + fit(status, self.width - 3))
@@ -73,11 +75,13 @@ class Screen:
             self.stream.write("".join(out))
             self.stream.flush()
 
-    def now_and_then(self, status: str, seconds: float = QUIET_SECONDS) -> None:
-        """Without a terminal: write where the work is, if nothing was written for so long."""
-        if not self.live and time.monotonic() - self._spoke >= seconds:
-            self.line(status)
+    def now_and_then(self, status: str, *, moves: bool) -> None:
+        """Without a terminal: write where the work is, if nothing was written for a while; ever less if it stands."""
+        if not self.live and time.monotonic() - self._spoke >= self._pause:
+            pause = QUIET_SECONDS if moves else min(2 * self._pause, LONGEST_QUIET)
+            self.line(f"  {status}")
             self.flush()
+            self._pause = pause
 
 
 def columns(stream: IO[str]) -> int:

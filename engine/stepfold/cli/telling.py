@@ -14,13 +14,14 @@ from stepfold.runtime.catalog import Description
 
 from . import shapes
 from .outcome import Exit, command
+from .running import Outcome
 from .screen import Screen, clean, duration, fit
 
 _CAUSE_LINES = 12
 _MEMORY = "memory://"
 
 
-def as_json(outcome: Any) -> dict[str, Any]:
+def as_json(outcome: Outcome) -> dict[str, Any]:
     """An outcome for programs: DescribeExecution's shape, and what it waits for."""
     told = shapes.described(outcome.description)
     if outcome.waits:
@@ -93,9 +94,9 @@ def _near(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def line_of(screen: Screen, outcome: Any) -> str:
+def line_of(screen: Screen, outcome: Outcome) -> str:
     """An execution in one line: how it is now, and its output, error, or what it waits for."""
-    one: Description = outcome.description
+    one = outcome.description
     mark, colour = {
         Exit.OK: ("✓", "green"), Exit.FAILED: ("✗", "red"), Exit.STORE: ("✗", "red"),
     }.get(outcome.exit, ("…", "yellow"))

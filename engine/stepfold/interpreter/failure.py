@@ -42,6 +42,8 @@ def fail(machine: Machine, execution: Execution, frame: Frame, failure: Failure,
         yield On(facts.ExecutionFailed(failure.error, failure.cause), execution.root, frame.pointer)
         return
     step = machine.steps[frame.state]
+    if isinstance(frame.waits, Branches):  # a Map at work, whose next item cannot be selected (events: not verified)
+        yield from _abort(frame.waits, frame, frame.pointer)
     if (chosen := _retrier(step, frame, failure)) is not None:
         yield _again(step, frame, chosen, moment)
     else:

@@ -33,7 +33,9 @@ class Deadline:
         call.beat = self.beat
 
     def begin(self) -> None:
-        """The work begins."""
+        """The work begins, however often that is said."""
+        if self._alarms:
+            return
         if self._effect.timeout is not None:
             due = self._clock.now() + self._effect.timeout * 1000
             self._alarms["timeout"] = self._timers.at(due, lambda: self._pass("timeout"))

@@ -40,6 +40,8 @@ from stepfold_store import open_store
 from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
 
 from . import catalog
+from .activities import Activities
+from .callbacks import Callbacks
 from .catalog import Description, Summary
 from .clock import Chance, Clock, ManualClock, SystemClock
 from .handle import Handle
@@ -56,6 +58,8 @@ TURN = 32
 OPEN_EXECUTIONS = 100_000
 """How many executions may be open in one process (reliability notes, section 8)."""
 
+RESUMED_TOGETHER = 256
+"""Executions that are folded before they go on, so that the first decisions of all share a commit."""
 
 
 class Engine:
@@ -87,6 +91,8 @@ class Engine:
         self._chance = Chance(seed)
         self._source = store
         self._store: Store | None = None
+        self.activities = Activities()
+        self.callbacks = Callbacks(self, self.activities)
         self.registry = Registry(lambda: self.store, self.clock, self.home, self._chance)
         self._folding: dict[str, anyio.Event] = {}
         self._belongings: list[Any] = []
@@ -195,13 +201,16 @@ class Engine:
             entry async for entry in catalog.all_entries(self.store, catalog.EXECUTION, status="RUNNING",
                                                          newest_first=False)
         ]
-        for entry in open_ones:
-            await self._resume(entry.key)
+        for start in range(0, len(open_ones), RESUMED_TOGETHER):
+            runs = [await self._fold(entry.key) for entry in open_ones[start : start + RESUMED_TOGETHER]]
+            for run in runs:
+                if run is not None:
+                    self.spawn(run, run.resume)
         if open_ones:
             logger.info("resumed", executions=len(open_ones))
 
-    async def _resume(self, arn: str) -> Run | None:
-        """Fold an execution's log and go on; one that cannot be read is set aside, and harms nobody."""
+    async def _fold(self, arn: str) -> Run | None:
+        """An execution as its log has it, ready to go on; one that cannot be read is set aside, and harms nobody."""
         try:
             execution = await catalog.fold(self.store, arn)
             machine = await self.registry.machine(execution.started.definition)
@@ -209,7 +218,6 @@ class Engine:
                 return None
             run = Run(self, machine, execution, catalog.stream_of(arn))
             self.runs[arn] = run
-            self.spawn(run, run.resume)
         except StoreClosed:
             raise
         except Exception as error:  # whatever is wrong with one log must not keep the others from going on
@@ -431,6 +439,10 @@ class Engine:
         self._decided = (self._decided + 1) % TURN
         return not self._decided
 
+    def offer(self, run: Run, effect: signals.Offer) -> None:
+        """A run waits for somebody who polls for an activity."""
+        self.activities.offer(run, effect)
+
     def missing(self, run: Run, missing: NoWorker) -> None:
         """A run waits for work that nobody is registered for."""
         logger.warning("waits for a worker", execution=run.execution.started.arn, resource=missing.resource,
@@ -453,7 +465,8 @@ class Engine:
 
             async def again() -> None:
                 try:
-                    await self._resume(arn)
+                    if (run := await self._fold(arn)) is not None:
+                        self.spawn(run, run.resume)
                 except StoreClosed as closed:
                     self.failed[arn] = closed
                 finally:

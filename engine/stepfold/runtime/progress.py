@@ -33,15 +33,16 @@ class At(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Where an execution is: the Maps under way, and the states it is in outside of them."""
+    """Where an execution is: the Maps under way, the states it is in outside of them, the length of its log."""
 
     maps: list[MapProgress]
     states: list[At]
+    events: int = 0
 
 
 def progress(execution: Execution) -> Progress:
     """Where an execution is; its Maps' items are counted, not visited."""
-    found = Progress([], [])
+    found = Progress([], [], execution.version)
     if execution.status == "RUNNING":
         for frame in outer_frames(execution):
             waits = frame.waits

@@ -20,7 +20,7 @@ from stepfold.interpreter import facts, signals
 from stepfold.interpreter.decide import Decision, decide
 from stepfold.interpreter.execution import EXPIRY, Execution
 from stepfold.interpreter.frames import Invocation
-from stepfold.interpreter.signals import Effect, Evaluate, Invoke, Signal, Sleep
+from stepfold.interpreter.signals import Effect, Evaluate, Invoke, Offer, Signal, Sleep
 from stepfold.language.failures import Failure
 from stepfold.work.workers import Call, NoWorker, TaskError
 from stepfold_store.contract import Conflict, Record, StoreClosed, Ticket
@@ -105,6 +105,8 @@ class Run:
         )
         for gone in decision.closed:
             self._cut_off(gone)
+        if (self._alarms or self._scopes) and (asked := getattr(signal, "asked", 0)) not in execution.asked:
+            self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
         return Told(ticket, decision.owed, ended)
 
     async def follow(self, told: Told) -> None:
@@ -115,8 +117,7 @@ class Run:
         """What was asked is no longer wanted."""
         if (scope := self._scopes.get(asked)) is not None:
             scope.cancel()
-        if (alarm := self._alarms.pop(asked, None)) is not None:
-            alarm.cancel()
+        self._hush(asked)
         self.missing.pop(asked, None)
 
     async def hear(self, signal: Signal) -> list[Effect]:
@@ -192,6 +193,8 @@ class Run:
                 self._line_up(effect)
             elif isinstance(effect, Sleep):
                 self._sleep(effect)
+            elif isinstance(effect, Offer):
+                self.world.offer(self, effect)
             else:
                 self.world.spawn(self, self._evaluate, effect)
 
@@ -348,7 +351,7 @@ class Run:
         asked = []
         for seq, frame in execution.asked.items():
             call = frame.waits
-            if isinstance(call, Invocation) and call.asked == seq and not call.submitted:
+            if isinstance(call, Invocation) and call.asked == seq and not call.submitted and not call.activity:
                 asked.append(seq)
                 found = self.world.workers.find(call.resource, call.arguments)
                 if found is not None and found.on_interrupt == "fail":
@@ -358,10 +361,10 @@ class Run:
         owed = execution.owed()
         if told is not None:
             await self.settled(told)
-        self.begin(owed)
         if execution.ready and not self._carrying_on:
             self._carrying_on = True
             self.world.spawn(self, self._carry_on)
+        await self.go_on(owed)
 
     def look_again(self) -> None:
         """A worker was registered: calls that found none are made again."""
@@ -383,20 +386,20 @@ class Run:
                 scope.cancel()
             for lane in self._lanes.values():
                 lane.line.clear()
-            self._hush()
+            self._hush(*self._alarms)
             self.world.lost(self, error)
 
     def _close(self) -> None:
         """The end, once it is durable and every call that was cut off has ended."""
         if not self.ended.is_set():
-            self._hush()
+            self._hush(*self._alarms)
             self.ended.set()
             self.world.finished(self)
 
-    def _hush(self) -> None:
-        alarms, self._alarms = self._alarms, {}
-        for alarm in alarms.values():
-            alarm.cancel()
+    def _hush(self, *asked: int) -> None:
+        for one in asked:
+            if (alarm := self._alarms.pop(one, None)) is not None:
+                alarm.cancel()
 
 
 def _is_ours(error: BaseException) -> bool:
