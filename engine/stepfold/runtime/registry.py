@@ -183,7 +183,11 @@ class Registry:
             return await self._change(known, given, text, publish=publish, description=description)
 
     async def delete(self, arn: str) -> None:
-        """Delete a machine with its versions and aliases, now or when its executions have ended; or nothing."""
+        """Delete a machine with its versions and aliases, now or when its executions have ended; or nothing.
+
+        Raises InvalidArn.
+        """
+        _own_arn(arn)
         async with self.changing:
             known = self._known.get(arn)
             if known is None:
@@ -288,12 +292,7 @@ class Registry:
 
         Raises InvalidArn, StateMachineDoesNotExist, StateMachineDeleting.
         """
-        said = names.machine_arn(arn)
-        if said.label is not None:
-            raise CallerError(
-                f"The ARN of a Map state is not supported by this operation: '{arn}'",
-                reason="API_DOES_NOT_SUPPORT_LABELED_ARNS",
-            )
+        _own_arn(arn)
         await self._settle(arn)
         return self._present(arn)
 
@@ -374,3 +373,12 @@ class Registry:
     async def _runs(self, arn: str) -> bool:
         page = await self.store.entries(catalog.EXECUTION, parent=arn, status="RUNNING", limit=1)
         return bool(page.entries)
+
+
+def _own_arn(arn: str) -> None:
+    """Raises InvalidArn, and CallerError for that of a Map state inside a machine."""
+    if names.machine_arn(arn).label is not None:
+        raise CallerError(
+            f"The ARN of a Map state is not supported by this operation: '{arn}'",
+            reason="API_DOES_NOT_SUPPORT_LABELED_ARNS",
+        )

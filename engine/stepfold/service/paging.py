@@ -37,7 +37,10 @@ def page(
     start = 0
     if token is not None:
         after = read(token, scope, now)
-        start = next((index for index, item in enumerate(items) if place(item) > after), len(items))
+        try:
+            start = next((index for index, item in enumerate(items) if place(item) > after), len(items))
+        except TypeError:  # a token of somebody's own making
+            raise _invalid() from None
     end = start + (size or DEFAULT)
     some = items[start:end]
     return some, write(place(some[-1]), scope, now) if end < len(items) else None
@@ -53,11 +56,15 @@ def read(token: str, scope: str, now: int) -> Any:
     try:
         mark, after, at = msgspec.json.decode(base64.b64decode(token, altchars=b"-_", validate=True), type=_Token)
     except (binascii.Error, msgspec.MsgspecError, ValueError):
-        raise InvalidToken("Invalid Token: 'Invalid token'") from None
+        raise _invalid() from None
     if mark != _mark(scope) or not 0 <= now - at <= LIFETIME:
-        raise InvalidToken("Invalid Token: 'Invalid token'")
+        raise _invalid()
     return after
 
 
 def _mark(scope: str) -> str:
     return hashlib.sha256(scope.encode()).hexdigest()[:16]
+
+
+def _invalid() -> InvalidToken:
+    return InvalidToken("Invalid Token: 'Invalid token'")
