@@ -80,6 +80,7 @@ class Run:
         self._rung: list[Signal] = []
         self._carrying_on = False
         self._closing = False
+        self._folded = execution.version
 
     # --- signals in ---------------------------------------------------------------------------------------------------
 
@@ -349,16 +350,16 @@ class Run:
         asked = []
         for seq, frame in execution.asked.items():
             call = frame.waits
-            if isinstance(call, Invocation) and call.asked == seq and not call.submitted:
+            mine = seq <= self._folded  # what others, who were faster, have had it ask since is theirs to begin
+            if mine and isinstance(call, Invocation) and call.asked == seq and not call.submitted:
                 asked.append(seq)
                 found = self.world.workers.find(call.resource, call.arguments)
                 if found is not None and found.on_interrupt == "fail":
                     failing.append(seq)
         told = self.decide(signals.Interrupted(tuple(asked), tuple(failing))) if asked else None
-        # Listed before the wait: what others decide meanwhile is theirs to begin.
-        owed = execution.owed()
+        owed = [effect for effect in execution.owed() if effect.asked <= self._folded]
         if told is not None:
-            await self.settled(told)
+            owed += await self.settled(told)
         if execution.ready and not self._carrying_on:
             self._carrying_on = True
             self.world.spawn(self, self._carry_on)
