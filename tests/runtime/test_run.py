@@ -564,7 +564,7 @@ async def test_what_is_told_before_it_resumes_is_begun_once(clock):
             assert attempts == [1]
             go.set()
             engine.work("nobody")(lambda event: event)
-            assert await handle.result() == [1, {}]
+            assert await engine.execution(handle.arn).result() == [1, {}]
             assert attempts == [1]
             assert not engine.failed
 
