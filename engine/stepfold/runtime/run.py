@@ -62,7 +62,8 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 class Run:
     """An execution, alive.
 
-    `begun` is set once its start is durable, `ended` once its end is; `broken` says why it was given up instead.
+    `begun` is set, and gone, once its start is durable; `ended` is set once its end is; `broken` says why it was given
+    up instead.
     """
 
     def __init__(self, world: World[Run], machine: Machine, execution: Execution, stream: str) -> None:
@@ -70,7 +71,7 @@ class Run:
         self.machine = machine
         self.execution = execution
         self.stream = stream
-        self.begun = anyio.Event()
+        self.begun: anyio.Event | None = anyio.Event()
         self.ended = anyio.Event()
         self.broken: Exception | None = None
         self.missing: dict[int, NoWorker] = {}
@@ -133,8 +134,7 @@ class Run:
         except (Conflict, StoreClosed) as error:
             self.give_up(error)
             raise
-        if not self.begun.is_set():
-            self.begun.set()
+        self._has_begun()
         if told.ended:
             self._closing = True
             if not self._scopes:
@@ -344,7 +344,7 @@ class Run:
 
     async def resume(self) -> None:
         """Go on where the log ends: whatever was in flight is begun again, and said so."""
-        self.begun.set()
+        self._has_begun()
         execution = self.execution
         failing = []
         asked = []
@@ -376,11 +376,22 @@ class Run:
         """Whether it waits for nothing but time and the outside."""
         return not self._scopes and not self._carrying_on and not self._rung
 
+    def _has_begun(self) -> None:
+        if self.begun is not None:
+            self.begun.set()
+            self.begun = None
+
+    def abandon(self, error: Exception) -> None:
+        """The engine is gone, and with it whoever could bring this to its end: those who wait for it are told."""
+        self.broken = self.broken or error
+        self._has_begun()
+        self.ended.set()
+
     def give_up(self, error: Exception) -> None:
         """What memory holds is no longer sure to be what the disk holds: forget it; the engine may fold afresh."""
         if self.broken is None:
             self.broken = error
-            self.begun.set()
+            self._has_begun()
             for scope in list(self._scopes.values()):
                 scope.cancel()
             for lane in self._lanes.values():
