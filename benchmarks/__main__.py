@@ -96,9 +96,10 @@ def _cells(line: Line) -> tuple[Any, ...]:
 
 
 def _about(load: float, *, quick: bool) -> str:
-    cpus = os.cpu_count()
+    now = os.getloadavg()[0]
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()} with {cpus} CPUs, load {load:.1f} at the start; "
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()} with {os.cpu_count()} CPUs, "
+        f"load {load:.1f} at the start and {now:.1f} at the end; "
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}; "
         + ("quick sizes: no figures to go by" if quick else f"medians of {ROUNDS} rounds")
     )
