@@ -6,7 +6,7 @@ import base64
 import re
 from typing import NamedTuple
 
-from .errors import InvalidName
+from .errors import InvalidArn, InvalidName
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -37,6 +37,40 @@ def parse_arn(text: str) -> Arn | None:
     if len(parts) != 6 or parts[0] != "arn":
         return None
     return Arn(*parts[1:])
+
+
+class MachineArn(NamedTuple):
+    """What an ARN of a state machine says: the machine's own ARN, and what qualifies it.
+
+    `qualifier` is a version's number or an alias, `label` that of a Map state whose children run as a machine.
+    """
+
+    arn: str
+    name: str
+    qualifier: str | None = None
+    label: str | None = None
+
+
+def states_arn(text: str, *kinds: str) -> tuple[str, str]:
+    """The kind and the rest of a Step Functions ARN that is one of these kinds; raises InvalidArn (texts recorded)."""
+    arn = parse_arn(text)
+    if arn is None or arn.service != "states":
+        raise InvalidArn(f"Invalid Arn: 'Invalid ARN prefix: {text}'")
+    kind, _, rest = arn.resource.partition(":")
+    if kind not in kinds:
+        raise InvalidArn(f"Invalid Arn: 'Resource type not valid in this context: {kind}'")
+    return kind, rest
+
+
+def machine_arn(text: str) -> MachineArn:
+    """A state machine's ARN, taken apart; raises InvalidArn."""
+    _, rest = states_arn(text, "stateMachine")
+    named, colon, qualifier = rest.partition(":")
+    name, slash, label = named.partition("/")
+    if not name or (colon and not qualifier) or (slash and not label) or ":" in qualifier:
+        raise InvalidArn(f"Invalid Arn: 'Invalid ARN resource: {rest}'")
+    own = text[: len(text) - len(rest)] + name
+    return MachineArn(own, name, qualifier or None, label or None)
 
 
 def check_name(name: str) -> str:

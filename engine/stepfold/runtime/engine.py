@@ -93,7 +93,7 @@ class Engine:
         self._store: Store | None = None
         self.activities = Activities()
         self.callbacks = Callbacks(self, self.activities)
-        self.registry = Registry(lambda: self.store, self.clock, self.home)
+        self.registry = Registry(lambda: self.store, self.clock, self.home, self._chance)
         self._folding: dict[str, anyio.Event] = {}
         self._belongings: list[Any] = []
         self._stack = AsyncExitStack()
@@ -150,6 +150,7 @@ class Engine:
             source = self._source
             self._store = await open_store(source) if isinstance(source, str | PathLike) else source
             self._stack.push_async_callback(self._store.close)
+            await self.registry.open()
             for belonging in self._belongings:
                 await self._stack.enter_async_context(belonging)
             # Entered last, so left first: no call may see its child process go away and have that recorded.
@@ -242,7 +243,7 @@ class Engine:
         takes the old one's place (running executions keep the definition they began with). Raises InvalidDefinition,
         InvalidName, StateMachineAlreadyExists.
         """
-        return await self.registry.create(name, definition, type=type, role=role, replace=replace)
+        return await self.registry.register(name, definition, type=type, role=role, replace=replace)
 
     # --- executions ---------------------------------------------------------------------------------------------------
 
