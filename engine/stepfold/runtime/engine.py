@@ -145,7 +145,6 @@ class Engine:
         self._open = True
         self.timers = Timers(self.clock)
         self.failed.clear()
-        self._rows.clear()  # while it was closed, another may have written machines
         try:
             source = self._source
             self._store = await open_store(source) if isinstance(source, str | PathLike) else source
