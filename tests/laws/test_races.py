@@ -378,7 +378,7 @@ async def test_what_another_wrote_is_believed() -> None:
         handle = await engine.start("m")
         other = await catalog.fold(store, handle.arn)
         before = other.version
-        decision = decide(next(iter(engine._machines.values())), other, signals.Stop("Other"), engine.moment())
+        decision = decide(next(iter(engine.registry._compiled.values())), other, signals.Stop("Other"), engine.moment())
         await store.submit(
             catalog.stream_of(handle.arn), before, (record(decision),), entries=(catalog.execution_entry(other),)
         )
@@ -513,7 +513,7 @@ async def test_what_costs_too_much_is_evaluated_in_a_thread_and_comes_to_the_sam
         engine.work("work")(_echo)
         async with engine:
             ref = await engine.create("m", COSTLY)
-            make_costly(engine._machines[ref.definition], salt)
+            make_costly(engine.registry._compiled[ref.definition], salt)
             handle = await engine.start("m", text='{"xs":[1.50,"b",null]}')
             assert bytes(await handle.output()) == b'{"all":[1.50,"b",null]}'
             events = await log_of(engine, handle.arn)
@@ -530,7 +530,7 @@ async def test_an_expression_whose_state_was_cut_off_meanwhile_harms_nobody() ->
         {"StartAt": "Bad", "States": {"Bad": {"Type": "Fail", "Error": "Bad"}}},
     ]}}}
     async with opened(HeldStore(), definition) as engine:
-        machine = next(iter(engine._machines.values()))
+        machine = next(iter(engine.registry._compiled.values()))
         step = machine.steps["Heavy"]
         step.parameters = Costly(step.parameters, heavy=True)
         handle = await engine.start("m", {"x": 1})

@@ -114,3 +114,28 @@ def test_a_retry_keeps_its_drawn_delay_and_a_day_away_times_nothing_out() -> Non
     assert kinds["RetryScheduled"] == 1
     (rang,) = (event for event in after.events if isinstance(event.fact, facts.TimerRang))
     assert rang.at == before.events[-1].at + day  # at once: its moment had passed
+
+
+def test_a_call_that_may_not_be_made_again_fails_where_it_was_interrupted() -> None:
+    """`on_interrupt="fail"`: the resume says so, and Retry decides."""
+    machine = load({"StartAt": "Once", "States": {"Once": {
+        "Type": "Task", "Resource": FUNCTION + "f", "End": True,
+        "Retry": [{"ErrorEquals": ["States.TaskFailed"], "MaxAttempts": 1}],
+    }}})
+
+    def script(asked: Asked) -> Answer:
+        return Answer(text(asked.attempt), 1_000)
+
+    before = Simulation(machine, script)
+    before.begin(text({}), limits=Limits.local())
+    after = Simulation(machine, script, failing={"Once"})
+    after.resume(before.events)
+    after.run()
+    kinds = [type(event.fact).__name__ for event in after.events]
+    assert kinds[4:7] == ["TaskFailed", "RetryScheduled", "TimerRang"]
+    assert "Reattempted" not in kinds
+    assert bytes(after.execution.root.value) == b"2"
+    again = Simulation(machine, script, failing={"Once"})
+    again.resume(after.events[:-3])  # the second attempt is cut as well, and there is no third
+    again.run()
+    assert again.execution.status == "FAILED"

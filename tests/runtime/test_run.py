@@ -517,6 +517,58 @@ async def test_what_others_decide_while_it_resumes_is_begun_once():
     assert not engine.failed
 
 
+async def test_what_is_told_before_it_resumes_is_begun_once(clock):
+    """The engine is still opening, and reads another log, when an answer comes."""
+    disk = MemoryStore()
+    engine = Counted(Around(disk), clock=clock)
+    engine.work("send")(lambda event: event)
+    async with engine:
+        handle = await engine.start(await engine.create("machine", both(then(asks(), call()), call("nobody"))))
+        await until(lambda: (run := engine.runs[handle.arn]).quiet and run.missing)
+        clock.advance(1)
+        other = await engine.start(await engine.create("other", wait(YEAR)))
+
+    class Slow(Around):
+        go = anyio.Event()
+
+        async def read(self, stream, after=0, **more):
+            if stream == catalog.stream_of(other.arn):
+                await self.go.wait()
+            async for records in self.inner.read(stream, after, **more):
+                yield records
+
+    store = Slow(disk)
+    engine = Engine(store, clock=clock)
+    go = anyio.Event()
+    attempts = []
+
+    @engine.work()
+    async def work(event, context):
+        attempts.append(context.attempt)
+        await go.wait()
+        return event
+
+    async with anyio.create_task_group() as group:
+
+        async def tell():
+            await until(lambda: handle.arn in engine.runs)
+            run = engine.runs[handle.arn]
+            asked = next(seq for seq, frame in run.execution.asked.items() if frame.waits.outward)
+            await engine.tell(run, signals.Succeeded(asked, Value(b"1")))
+            await until(lambda: attempts)
+            store.go.set()
+
+        group.start_soon(tell)
+        async with engine:
+            await let_go_on()
+            assert attempts == [1]
+            go.set()
+            engine.work("nobody")(lambda event: event)
+            assert await engine.execution(handle.arn).result() == [1, {}]
+            assert attempts == [1]
+            assert not engine.failed
+
+
 async def test_after_a_conflict_it_is_folded_afresh_and_goes_on():
     """Somebody else appends: calls of the old run are cut off, those in line never begun, and the answer is right."""
     disk = MemoryStore()

@@ -53,7 +53,10 @@ def decide(machine: Machine, execution: Execution, signal: Signal, moment: Momen
         _hear(execution, signal, moment, record)
         while record.has_room and execution.ready:
             frame = next(iter(execution.ready.values()))
+            said = len(record.events)
             _carry_on(machine, execution, frame, moment, record)
+            if len(record.events) == said:  # a loop without an end and without an await: better loud
+                raise AssertionError(f"frame {frame.seq} is ready, but nothing follows from that")
     except HistoryFull:
         ceiling = execution.started.limits.history
         cause = f"The execution reached the maximum number of history events ({ceiling})."

@@ -342,26 +342,36 @@ class _Places:
     def learn(self, events: Iterable[Event]) -> None:
         """Take note of what was recorded."""
         for event in events:
-            match event.fact:
-                case facts.ExecutionStarted():
-                    self._frames[event.seq] = ()
-                case facts.BranchStarted(parent, index) | facts.IterationStarted(parent, index):
-                    self._frames[event.seq] = (*self._frames[parent], self._states[parent], index)
-                case facts.StateEntered(name):
-                    self._states[event.frame] = name
-                case facts.TaskScheduled():
-                    place = (*self._frames[event.frame], self._states[event.frame])
-                    attempt = self._counts[place] = self._counts.get(place, 0) + 1
-                    self.asked[event.seq] = place, attempt
-                    self.at[event.seq] = event.at
-                case facts.EvaluationAsked():
-                    self.at[event.seq] = event.at
-                case facts.Reattempted():
-                    self._resumed.append(event.seq)
+            if type(event.fact) in _TELLING:
+                self._note(event)
+
+    def _note(self, event: Event) -> None:
+        match event.fact:
+            case facts.ExecutionStarted():
+                self._frames[event.seq] = ()
+            case facts.BranchStarted(parent, index) | facts.IterationStarted(parent, index):
+                self._frames[event.seq] = (*self._frames[parent], self._states[parent], index)
+            case facts.StateEntered(name):
+                self._states[event.frame] = name
+            case facts.TaskScheduled():
+                place = (*self._frames[event.frame], self._states[event.frame])
+                attempt = self._counts[place] = self._counts.get(place, 0) + 1
+                self.asked[event.seq] = place, attempt
+                self.at[event.seq] = event.at
+            case facts.EvaluationAsked():
+                self.at[event.seq] = event.at
+            case facts.Reattempted():
+                self._resumed.append(event.seq)
 
     def steady(self, seq: int) -> int:
         """The number of an event, as if no run had ever been resumed."""
         return seq - bisect_right(self._resumed, seq)
+
+
+_TELLING: Final = frozenset({
+    facts.ExecutionStarted, facts.BranchStarted, facts.IterationStarted, facts.StateEntered, facts.TaskScheduled,
+    facts.EvaluationAsked, facts.Reattempted,
+})
 
 
 def _elsewhere(waits: object) -> bool:

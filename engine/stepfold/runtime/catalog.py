@@ -90,6 +90,12 @@ class AliasRow(msgspec.Struct, frozen=True, omit_defaults=True):
     updated: int | None = None
 
 
+class ActivityRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the catalog keeps of an activity."""
+
+    name: str
+
+
 class ExecutionRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the catalog keeps of an execution beside its times and status."""
 
@@ -135,6 +141,16 @@ def stream_of(arn: str) -> str:
 def machine_entry(arn: str, row: MachineRow, created: int, status: str = ACTIVE) -> Entry:
     """The catalog's entry of a machine."""
     return Entry(MACHINE, arn, row.name, status, created, data=msgspec.json.encode(row))
+
+
+def activity_entry(arn: str, row: ActivityRow, created: int) -> Entry:
+    """The catalog's entry of an activity."""
+    return Entry(ACTIVITY, arn, "", ACTIVE, created, data=msgspec.json.encode(row))
+
+
+def activity_row(entry: Entry) -> ActivityRow:
+    """The reverse."""
+    return msgspec.json.decode(entry.data, type=ActivityRow)
 
 
 def machine_row(entry: Entry) -> MachineRow:

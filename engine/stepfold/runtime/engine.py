@@ -179,9 +179,7 @@ class Engine:
             self._open = False
             self._busy = 0
             for run in list(self.runs.values()):
-                run.broken = run.broken or _closed()
-                run.begun.set()
-                run.ended.set()
+                run.abandon(_closed())
             self.runs.clear()
 
     @property
@@ -275,7 +273,8 @@ class Engine:
         compiled = await self.registry.machine(target.definition)
         if (other := self.runs.get(execution_arn)) is not None:
             # Another task was faster. An append that is sure to be refused would also cast doubt on those that follow.
-            await other.begun.wait()
+            if other.begun is not None:
+                await other.begun.wait()
             if (entry := await self.store.entry(catalog.EXECUTION, execution_arn)) is not None:
                 return await self._existing(entry, value)
             raise other.broken or _closed()

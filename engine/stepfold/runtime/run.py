@@ -62,7 +62,8 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 class Run:
     """An execution, alive.
 
-    `begun` is set once its start is durable, `ended` once its end is; `broken` says why it was given up instead.
+    `begun` is set, and gone, once its start is durable; `ended` is set once its end is; `broken` says why it was given
+    up instead.
     """
 
     def __init__(self, world: World[Run], machine: Machine, execution: Execution, stream: str) -> None:
@@ -70,7 +71,7 @@ class Run:
         self.machine = machine
         self.execution = execution
         self.stream = stream
-        self.begun = anyio.Event()
+        self.begun: anyio.Event | None = anyio.Event()
         self.ended = anyio.Event()
         self.broken: Exception | None = None
         self.missing: dict[int, NoWorker] = {}
@@ -80,6 +81,7 @@ class Run:
         self._rung: list[Signal] = []
         self._carrying_on = False
         self._closing = False
+        self._folded = execution.version
 
     # --- signals in ---------------------------------------------------------------------------------------------------
 
@@ -132,8 +134,7 @@ class Run:
         except (Conflict, StoreClosed) as error:
             self.give_up(error)
             raise
-        if not self.begun.is_set():
-            self.begun.set()
+        self._has_begun()
         if told.ended:
             self._closing = True
             if not self._scopes:
@@ -345,22 +346,22 @@ class Run:
 
     async def resume(self) -> None:
         """Go on where the log ends: whatever was in flight is begun again, and said so."""
-        self.begun.set()
+        self._has_begun()
         execution = self.execution
         failing = []
         asked = []
         for seq, frame in execution.asked.items():
             call = frame.waits
-            if isinstance(call, Invocation) and call.asked == seq and not call.submitted and not call.activity:
+            mine = seq <= self._folded  # what others, who were faster, have had it ask since is theirs to begin
+            if mine and isinstance(call, Invocation) and call.asked == seq and not call.submitted and not call.activity:
                 asked.append(seq)
                 found = self.world.workers.find(call.resource, call.arguments)
                 if found is not None and found.on_interrupt == "fail":
                     failing.append(seq)
         told = self.decide(signals.Interrupted(tuple(asked), tuple(failing))) if asked else None
-        # Listed before the wait: what others decide meanwhile is theirs to begin.
-        owed = execution.owed()
+        owed = [effect for effect in execution.owed() if effect.asked <= self._folded]
         if told is not None:
-            await self.settled(told)
+            owed += await self.settled(told)
         if execution.ready and not self._carrying_on:
             self._carrying_on = True
             self.world.spawn(self, self._carry_on)
@@ -377,11 +378,22 @@ class Run:
         """Whether it waits for nothing but time and the outside."""
         return not self._scopes and not self._carrying_on and not self._rung
 
+    def _has_begun(self) -> None:
+        if self.begun is not None:
+            self.begun.set()
+            self.begun = None
+
+    def abandon(self, error: Exception) -> None:
+        """The engine is gone, and with it whoever could bring this to its end: those who wait for it are told."""
+        self.broken = self.broken or error
+        self._has_begun()
+        self.ended.set()
+
     def give_up(self, error: Exception) -> None:
         """What memory holds is no longer sure to be what the disk holds: forget it; the engine may fold afresh."""
         if self.broken is None:
             self.broken = error
-            self.begun.set()
+            self._has_begun()
             for scope in list(self._scopes.values()):
                 scope.cancel()
             for lane in self._lanes.values():

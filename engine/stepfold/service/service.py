@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
 
-from . import machines, tags, versions
+from . import machines, tags, tasks, versions
 from .protocol import Operation
 
 
@@ -20,6 +20,7 @@ class StepFunctions:
             **machines.OPERATIONS,
             **versions.OPERATIONS,
             **tags.OPERATIONS,
+            **tasks.OPERATIONS,
         }
 
     @property
