@@ -59,10 +59,22 @@ class ExecutionDoesNotExist(CallerError):
     code = "ExecutionDoesNotExist"
 
 
+class ExecutionNotRedrivable(CallerError):
+    """The execution still runs, has succeeded, or ended too long ago; the message says which."""
+
+    code = "ExecutionNotRedrivable"
+
+
 class ExecutionLimitExceeded(CallerError):
     """More executions are open than this engine's limits allow."""
 
     code = "ExecutionLimitExceeded"
+
+
+class StateMachineTypeNotSupported(CallerError):
+    """The operation is not for machines of this type."""
+
+    code = "StateMachineTypeNotSupported"
 
 
 class StateMachineAlreadyExists(CallerError):
@@ -77,8 +89,14 @@ class StateMachineDoesNotExist(CallerError):
     code = "StateMachineDoesNotExist"
 
 
+class ResourceNotFound(CallerError):
+    """Nothing of that ARN is there to be tagged, or pointed to."""
+
+    code = "ResourceNotFound"
+
+
 class InvalidToken(CallerError):
-    """A task token that this engine never gave out."""
+    """A task token that this engine never gave out, or a page token that no list did."""
 
     code = "InvalidToken"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .errors import InvalidName
+from .errors import InvalidArn, InvalidName
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -37,6 +37,46 @@ def parse_arn(text: str) -> Arn | None:
     return Arn(*parts[1:])
 
 
+class MachineArn(NamedTuple):
+    """What an ARN of a state machine says: the machine's own ARN, and what qualifies it.
+
+    `qualifier` is a version's number or an alias, `label` that of a Map state whose children run as a machine.
+    """
+
+    arn: str
+    name: str
+    qualifier: str | None = None
+    label: str | None = None
+
+
+def states_arn(text: str, *kinds: str) -> tuple[str, str]:
+    """The kind and the rest of a Step Functions ARN that is one of these kinds; raises InvalidArn (texts recorded)."""
+    arn = parse_arn(text)
+    if arn is None or arn.service != "states":
+        raise InvalidArn(f"Invalid Arn: 'Invalid ARN prefix: {text}'")
+    kind, _, rest = arn.resource.partition(":")
+    if kind not in kinds:
+        raise InvalidArn(f"Invalid Arn: 'Resource type not valid in this context: {kind}'")
+    return kind, rest
+
+
+def execution_arn(text: str) -> str:
+    """The ARN itself of an execution of a STANDARD machine; those of EXPRESS ones are found in logs alone."""
+    states_arn(text, "execution")
+    return text
+
+
+def machine_arn(text: str) -> MachineArn:
+    """A state machine's ARN, taken apart; raises InvalidArn."""
+    _, rest = states_arn(text, "stateMachine")
+    named, colon, qualifier = rest.partition(":")
+    name, slash, label = named.partition("/")
+    if not name or (colon and not qualifier) or (slash and not label) or ":" in qualifier:
+        raise InvalidArn(f"Invalid Arn: 'Invalid ARN resource: {rest}'")
+    own = text[: len(text) - len(rest)] + name
+    return MachineArn(own, name, qualifier or None, label or None)
+
+
 def check_name(name: str) -> str:
     """The name itself, if AWS would take it for a machine or an execution; raises InvalidName."""
     if not 1 <= len(name) <= 80 or _FORBIDDEN.search(name):
@@ -58,6 +98,10 @@ class Home(NamedTuple):
     def execution(self, machine: str, name: str) -> str:
         """The ARN of an execution of the machine of that name."""
         return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{machine}:{name}"
+
+    def express(self, machine: str, name: str, unique: str) -> str:
+        """The ARN of an execution of an EXPRESS machine; its name may be given again and again."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:express:{machine}:{name}:{unique}"
 
     def function(self, name: str) -> str:
         """The ARN of a Lambda function."""
