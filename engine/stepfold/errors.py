@@ -63,10 +63,22 @@ class ExecutionDoesNotExist(CallerError):
     code = "ExecutionDoesNotExist"
 
 
+class ExecutionNotRedrivable(CallerError):
+    """The execution still runs, has succeeded, or ended too long ago; the message says which."""
+
+    code = "ExecutionNotRedrivable"
+
+
 class ExecutionLimitExceeded(CallerError):
     """More executions are open than this engine's limits allow."""
 
     code = "ExecutionLimitExceeded"
+
+
+class StateMachineTypeNotSupported(CallerError):
+    """The operation is not for machines of this type."""
+
+    code = "StateMachineTypeNotSupported"
 
 
 class StateMachineAlreadyExists(CallerError):

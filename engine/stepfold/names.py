@@ -62,6 +62,12 @@ def states_arn(text: str, *kinds: str) -> tuple[str, str]:
     return kind, rest
 
 
+def execution_arn(text: str) -> str:
+    """The ARN itself of an execution of a STANDARD machine; those of EXPRESS ones are found in logs alone."""
+    states_arn(text, "execution")
+    return text
+
+
 def machine_arn(text: str) -> MachineArn:
     """A state machine's ARN, taken apart; raises InvalidArn."""
     _, rest = states_arn(text, "stateMachine")
@@ -119,6 +125,10 @@ class Home(NamedTuple):
     def execution(self, machine: str, name: str) -> str:
         """The ARN of an execution of the machine of that name."""
         return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{machine}:{name}"
+
+    def express(self, machine: str, name: str, unique: str) -> str:
+        """The ARN of an execution of an EXPRESS machine; its name may be given again and again."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:express:{machine}:{name}:{unique}"
 
     def function(self, name: str) -> str:
         """The ARN of a Lambda function."""

@@ -239,9 +239,12 @@ def page_of(entries: list[Entry], limit: int) -> Page:
     """A page of at most `limit` entries out of one more than that, if there are so many."""
     if len(entries) <= limit:
         return Page(entries)
-    last = entries[limit - 1]
-    place = msgspec.json.encode((last.started, last.key))
-    return Page(entries[:limit], base64.urlsafe_b64encode(place).decode())
+    return Page(entries[:limit], after_entry(entries[limit - 1]))
+
+
+def after_entry(last: Entry) -> str:
+    """Where a page that ended with this entry goes on; for whoever takes but a part of one."""
+    return base64.urlsafe_b64encode(msgspec.json.encode((last.started, last.key))).decode()
 
 
 def place_of(after: str) -> tuple[int, str]:

@@ -129,8 +129,10 @@ async def test_the_same_name_again(clock):
     async with Engine(clock=clock) as engine:
         machine = await engine.create("machine", wait(10))
         first = await engine.start(machine, {"n": 1}, name="monday")
-        again = await engine.start(machine, text='{ "n": 1 }', name="monday")
+        again = await engine.start(machine, text='{"n":1}', name="monday")
         assert again.arn == first.arn
+        with pytest.raises(ExecutionAlreadyExists):  # the texts are compared, as they were sent
+            await engine.start(machine, text='{ "n": 1 }', name="monday")
         with pytest.raises(ExecutionAlreadyExists, match=r"Execution Already Exists: '.*:machine:monday'"):
             await engine.start(machine, {"n": 2}, name="monday")
         other = await engine.create("other", wait(10))

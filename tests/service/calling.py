@@ -14,7 +14,7 @@ HOME = "arn:aws:states:us-east-1:123456789012:stateMachine:"
 class Refused(Exception):
     """AWS's shape of an error."""
 
-    def __init__(self, code, message, body):
+    def __init__(self, code, message, body=None):
         super().__init__(f"{code}: {message}")
         self.code, self.message, self.body = code, message, body
 
@@ -26,7 +26,7 @@ class Api:
         self.engine = engine
         self.service = StepFunctions(engine)
 
-    async def __call__(self, operation, **members):
+    async def __call__(self, operation, /, **members):
         try:
             request = protocol.read(operation, msgspec.json.encode(members))
             answer = await self.service.operations[operation](self.service, request)
@@ -51,6 +51,26 @@ class Api:
             if "nextToken" not in page:
                 return found
             token = {"nextToken": page["nextToken"]}
+
+
+class Client(Api):
+    """An Api for tests of executions: pages one by one, and waiting for an end."""
+
+    async def pages(self, operation, field, **params):
+        """Every page of a list, each as its items."""
+        while True:
+            page = await self(operation, **params)
+            yield page[field]
+            if "nextToken" not in page:
+                return
+            params["nextToken"] = page["nextToken"]
+
+    async def until_ended(self, arn):
+        """The description of an execution once it has ended."""
+        run = self.service.engine.runs.get(arn)
+        if run is not None:
+            await run.ended.wait()
+        return await self("DescribeExecution", executionArn=arn)
 
 
 def passing(word=None):

@@ -46,6 +46,11 @@ class Projection:
     def __init__(self) -> None:
         self._execution = Execution()
 
+    def pass_over(self, event: Event) -> None:
+        """Have an event behind it without telling it."""
+        self._execution.apply(event)
+        self._execution.closed.clear()
+
     def tell(self, event: Event) -> HistoryEvent | None:
         """The event as AWS has it, or None where AWS does not record it."""
         execution = self._execution

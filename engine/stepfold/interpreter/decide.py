@@ -62,7 +62,9 @@ def decide(machine: Machine, execution: Execution, signal: Signal, moment: Momen
         cause = f"The execution reached the maximum number of history events ({ceiling})."
         record.last(facts.ExecutionFailed(RUNTIME, cause))
     closed, execution.closed = execution.closed, []
-    owed = execution.owed(before) if record.events else []
+    # A redrive arms the machine's TimeoutSeconds again, which the execution's first event asked for.
+    since = 0 if isinstance(signal, signals.Redrive) else before
+    owed = execution.owed(since) if record.events else []
     if isinstance(signal, signals.Heartbeat | signals.Started) and record.events:
         owed[:0] = execution.watch(signal.asked)
     return Decision(record.events, owed, closed)
@@ -137,7 +139,7 @@ def _hear(execution: Execution, signal: Signal, moment: Moment, record: Record) 
         return
     if isinstance(signal, signals.Redrive):
         if execution.ending is not None:
-            record.last(facts.ExecutionRedriven(execution.redrives + 1))
+            record.last(facts.ExecutionRedriven(execution.redrives + 1, signal.token))
         return
     if execution.status != "RUNNING":
         return
@@ -148,6 +150,7 @@ def _hear(execution: Execution, signal: Signal, moment: Moment, record: Record) 
             for call in asked:
                 _answer(execution, call, task.interrupted(call, failing=call in failing), record)
         case signals.Rang(asked) if asked == EXPIRY and execution.expiry is not None:
+            record.at = max(execution.at, execution.expiry)  # AWS: when it was due, not when that was noticed
             record.last(facts.ExecutionTimedOut(TIMEOUT), linked=False)
         case signals.Rang(asked):
             _rang(execution, asked, record)

@@ -37,6 +37,8 @@ Apply: TypeAlias = "Callable[[Execution, Frame, Event, Any], None]"
 
 EXPIRY = 1
 """Who asks for the machine's own TimeoutSeconds: the event that started the execution."""
+TOKENS = 10
+"""The tokens of so many redrives are remembered (AWS)."""
 
 
 class On(NamedTuple):
@@ -58,12 +60,12 @@ class Execution:
     be carried on, in the order in which they became so; `asked` those that wait for an answer, by the event that asked;
     `closed` collects what was asked and is no longer wanted (drained by whoever performs it). `expiry` is when the
     machine's TimeoutSeconds is over, in milliseconds since the epoch; `ending` is why it ended badly. `redrives`
-    counts redrives, of which the last was at `redriven_at`.
+    counts redrives, of which the last was at `redriven_at`; `tokens` holds those that were named, the newest last.
     """
 
     __slots__ = (
         "asked", "at", "closed", "ending", "expiry", "frames", "ids", "ready", "redriven_at", "redrives", "root",
-        "started", "started_at", "status", "version",
+        "started", "started_at", "status", "tokens", "version",
     )
     started: facts.ExecutionStarted
     root: Frame
@@ -77,6 +79,7 @@ class Execution:
         self.ending: Failure | None = None
         self.redrives = 0
         self.redriven_at: int | None = None
+        self.tokens: tuple[tuple[str, int], ...] = ()
         self.status: Status = "PENDING"
         self.frames: dict[int, Frame] = {}
         self.ready: OrderedDict[int, Frame] = OrderedDict()
@@ -235,6 +238,8 @@ def _redriven(execution: Execution, _: Frame, event: Event, fact: facts.Executio
     execution.ending = None
     execution.redrives = fact.count
     execution.redriven_at = event.at
+    if fact.token is not None:
+        execution.tokens = (*execution.tokens, (fact.token, event.at))[-TOKENS:]
     if execution.started.timeout is not None:
         execution.expiry = event.at + execution.started.timeout * 1000
     for frame in execution.frames.values():

@@ -45,7 +45,8 @@ class ExecutionStarted(_Fact, frozen=True):
     """The first event of every log; opens the root frame.
 
     `machine` is the machine's ARN, `definition` the SHA-256 of its text, `start` the first state, `timeout` the whole
-    execution's seconds. `text` is the input as the caller wrote it, where that differs from its compact form.
+    execution's seconds. `text` is the input as the caller wrote it, where that differs from its compact form; `trace`
+    the X-Ray header that came with the start.
     """
 
     moves: ClassVar[bool] = False
@@ -65,6 +66,7 @@ class ExecutionStarted(_Fact, frozen=True):
     version: str | None = None
     alias: str | None = None
     text: str | None = None
+    trace: str | None = None
 
 
 class ExecutionSucceeded(_Fact, frozen=True):
@@ -93,10 +95,14 @@ class ExecutionTimedOut(_Fact, frozen=True):
 
 
 class ExecutionRedriven(_Fact, frozen=True):
-    """An execution that ended badly goes on: what had not come to its end is done again. `count` is from 1."""
+    """An execution that ended badly goes on: what had not come to its end is done again. `count` is from 1.
+
+    `token` is the caller's own, by which the same request is known when it comes again.
+    """
 
     moves: ClassVar[bool] = False
     count: int
+    token: str | None = None
 
 
 # --- a state ----------------------------------------------------------------------------------------------------------

@@ -101,7 +101,9 @@ class Stop(_Message, frozen=True):
 
 
 class Redrive(_Message, frozen=True):
-    """Go on after a bad end: do again what had not come to its end."""
+    """Go on after a bad end: do again what had not come to its end. `token` is the caller's name for it."""
+
+    token: str | None = None
 
 
 class Continue(_Message, frozen=True):

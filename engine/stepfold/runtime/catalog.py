@@ -97,13 +97,24 @@ class ActivityRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ExecutionRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the catalog keeps of an execution beside its times and status."""
+    """What the catalog keeps of an execution beside its times and status, for lists and descriptions.
+
+    `redriven` is when it last was, `tokens` those that redrives were asked for by, and when; `events` is AWS's count of
+    its history, as of the entry.
+    """
 
     name: str
     definition: str
     output: Raw | UnsetType = UNSET
     error: str | None = None
     cause: str | None = None
+    version: str | None = None
+    alias: str | None = None
+    trace: str | None = None
+    redrives: int = 0
+    redriven: int | None = None
+    tokens: tuple[tuple[str, int], ...] = ()
+    events: int = 0
 
 
 class Summary(NamedTuple):
@@ -179,6 +190,13 @@ def execution_entry(execution: Execution) -> Entry:
         execution.root.value if execution.status == "SUCCEEDED" else UNSET,
         failure.error if failure is not None else None,
         failure.cause if failure is not None else None,
+        started.version,
+        started.alias,
+        started.trace,
+        execution.redrives,
+        execution.redriven_at,
+        execution.tokens,
+        execution.ids,
     )
     return Entry(
         EXECUTION,
@@ -189,6 +207,11 @@ def execution_entry(execution: Execution) -> Entry:
         execution.at if ended else None,
         data=msgspec.json.encode(row),
     )
+
+
+def execution_row(entry: Entry) -> ExecutionRow:
+    """What an execution's entry says beside its times and status."""
+    return msgspec.json.decode(entry.data, type=ExecutionRow)
 
 
 async def find_execution(store: Store, name_or_arn: str) -> Entry:
@@ -218,17 +241,15 @@ async def all_entries(
 
 def summary(entry: Entry) -> Summary:
     """An execution's entry, for a list."""
-    row = msgspec.json.decode(entry.data, type=ExecutionRow)
+    row = execution_row(entry)
     return Summary(entry.key, row.name, entry.parent, _status(entry), entry.started, entry.ended)
 
 
 async def describe(store: Store, name_or_arn: str) -> Description:
     """All about an execution but its history. Raises ExecutionDoesNotExist."""
     entry = await find_execution(store, name_or_arn)
-    row = msgspec.json.decode(entry.data, type=ExecutionRow)
-    first = await anext(events(store, entry.key))
-    if not isinstance(first.fact, facts.ExecutionStarted):
-        raise AssertionError("a log begins with ExecutionStarted")
+    row = execution_row(entry)
+    begun = await started(store, entry.key)
     return Description(
         entry.key,
         row.name,
@@ -236,12 +257,25 @@ async def describe(store: Store, name_or_arn: str) -> Description:
         _status(entry),
         entry.started,
         entry.ended,
-        first.fact.text if first.fact.text is not None else bytes(first.fact.input).decode(),
+        given(begun),
         None if isinstance(row.output, UnsetType) else bytes(row.output).decode(),
         row.error,
         row.cause,
         row.definition,
     )
+
+
+async def started(store: Store, arn: str) -> facts.ExecutionStarted:
+    """The first fact of an execution's log."""
+    first = await anext(events(store, arn))
+    if not isinstance(first.fact, facts.ExecutionStarted):
+        raise AssertionError("a log begins with ExecutionStarted")
+    return first.fact
+
+
+def given(started: facts.ExecutionStarted) -> str:
+    """The input as the caller wrote it."""
+    return started.text if started.text is not None else bytes(started.input).decode()
 
 
 async def events(store: Store, arn: str, after: int = 0) -> AsyncIterator[Event]:

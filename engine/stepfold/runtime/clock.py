@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
+import uuid
 from collections.abc import Callable
 from typing import Protocol
 
@@ -99,6 +100,10 @@ class Chance:
     def __init__(self, seed: int | None = None, *, secret: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self.seeded = random.Random(seed)  # noqa: S311  (jitter; secrets come from the other source)
         self.secret = secret
+
+    def uuid(self) -> str:
+        """A name that nobody else has."""
+        return str(uuid.UUID(bytes=self.secret(16), version=4))
 
     def moment(self, now: int) -> Moment:
         """A moment with this chance."""

@@ -9,7 +9,6 @@ output = await handle.result()
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from os import PathLike
@@ -20,26 +19,20 @@ import anyio
 import anyio.abc
 import structlog
 
-from stepfold import names
-from stepfold.errors import (
-    ExecutionAlreadyExists,
-    ExecutionLimitExceeded,
-    InvalidExecutionInput,
-)
 from stepfold.interpreter import signals
 from stepfold.interpreter.execution import Execution
-from stepfold.interpreter.facts import Event, ExecutionStarted
+from stepfold.interpreter.facts import Event, ExecutionRedriven, ExecutionStarted
 from stepfold.interpreter.signals import Signal
 from stepfold.language.limits import Limits
 from stepfold.names import Home
 from stepfold.query.template import Moment
-from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree
+from stepfold.query.values import Json
 from stepfold.work.functions import Function
 from stepfold.work.workers import CALLS_IN_FLIGHT, NoWorker, OnInterrupt, Worker, Workers
 from stepfold_store import open_store
 from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
 
-from . import catalog
+from . import catalog, express, redriving, starting
 from .activities import Activities
 from .callbacks import Callbacks
 from .catalog import Description, Summary
@@ -48,6 +41,7 @@ from .handle import Handle
 from .registry import MachineRef, Registry
 from .run import Run, Told
 from .timers import Timers
+from .world import closed
 
 logger = structlog.get_logger(__name__)
 
@@ -55,9 +49,6 @@ Callee = TypeVar("Callee", bound=Callable[..., Any])
 
 TURN = 32
 """After so many decisions, whoever took the last gives the others a turn, also where it need not wait for the disk."""
-OPEN_EXECUTIONS = 100_000
-"""How many executions may be open in one process (reliability notes, section 8)."""
-
 RESUMED_TOGETHER = 256
 """Executions that are folded before they go on, so that the first decisions of all share a commit."""
 
@@ -88,13 +79,13 @@ class Engine:
         self.timers = Timers(self.clock)
         self.runs: dict[str, Run] = {}
         self.failed: dict[str, Exception] = {}
-        self._chance = Chance(seed)
+        self.chance = Chance(seed)
         self._source = store
         self._store: Store | None = None
         self.activities = Activities()
         self.callbacks = Callbacks(self, self.activities)
-        self.registry = Registry(lambda: self.store, self.clock, self.home, self._chance)
-        self._folding: dict[str, anyio.Event] = {}
+        self.registry = Registry(lambda: self.store, self.clock, self.home, self.chance)
+        self.folding: dict[str, anyio.Event] = {}
         self._belongings: list[Any] = []
         self._stack = AsyncExitStack()
         self._group: anyio.abc.TaskGroup | None = None
@@ -179,7 +170,7 @@ class Engine:
             self._open = False
             self._busy = 0
             for run in list(self.runs.values()):
-                run.abandon(_closed())
+                run.abandon(closed())
             self.runs.clear()
 
     @property
@@ -206,6 +197,7 @@ class Engine:
                     self.spawn(run, run.resume)
         if open_ones:
             logger.info("resumed", executions=len(open_ones))
+        await express.resume(self)
 
     async def _fold(self, arn: str) -> Run | None:
         """An execution as its log has it, ready to go on; one that cannot be read is set aside, and harms nobody."""
@@ -253,73 +245,19 @@ class Engine:
         *,
         name: str | None = None,
         text: str | None = None,
+        trace: str | None = None,
     ) -> Handle:
         """Start an execution; returns once its start is durable.
 
         The input is Python data (`{}` by default), or `text`, JSON as written. Without a name it is given a UUID. The
-        name of a running execution with the same input gives that execution (API notes, section 3). Raises
+        name of a running execution with the same input gives that execution (API notes, section 3). An EXPRESS machine
+        that is started here keeps a whole log, as any other; `runtime.express` is AWS's way. Raises
         ExecutionAlreadyExists, InvalidExecutionInput, InvalidName, StateMachineDoesNotExist.
         """
         target = await self.registry.resolve(machine)
-        row = target.row
-        if len(self.runs) >= OPEN_EXECUTIONS:
-            raise ExecutionLimitExceeded(f"{OPEN_EXECUTIONS} executions are open; more would not fit into memory")
-        value = self._input(input, text)
-        given = name
-        name = names.check_name(name) if name is not None else str(uuid.UUID(bytes=self._chance.secret(16), version=4))
-        execution_arn = self.home.execution(row.name, name)
-        if given is not None and (entry := await self.store.entry(catalog.EXECUTION, execution_arn)) is not None:
-            return await self._existing(entry, value)
-        compiled = await self.registry.machine(target.definition)
-        if (other := self.runs.get(execution_arn)) is not None:
-            # Another task was faster. An append that is sure to be refused would also cast doubt on those that follow.
-            if other.begun is not None:
-                await other.begun.wait()
-            if (entry := await self.store.entry(catalog.EXECUTION, execution_arn)) is not None:
-                return await self._existing(entry, value)
-            raise other.broken or _closed()
-        run = Run(self, compiled, Execution(), catalog.stream_of(execution_arn))
-        told = run.decide(signals.Begin(ExecutionStarted(
-            input=value,
-            arn=execution_arn,
-            name=name,
-            machine=target.machine,
-            definition=target.definition,
-            start=compiled.start_at,
-            limits=self.limits,
-            timeout=compiled.timeout,
-            role=row.role,
-            region=self.home.region,
-            version=target.version,
-            alias=target.alias,
-            text=text if text is not None and text.encode() != bytes(value) else None,
-        )))
-        if told is None:
-            raise AssertionError("an execution that begins records its beginning")
-        self.runs[execution_arn] = run
-        try:
-            await self._followed(run, told)
-        except Conflict:
-            entry = await self.store.entry(catalog.EXECUTION, execution_arn)
-            if entry is None:
-                raise
-            return await self._existing(entry, value)
-        return Handle(self, execution_arn, run)
-
-    def _input(self, plain: Json, text: str | None) -> Value:
-        try:
-            if text is not None:
-                return admit(text, limit=self.limits.payload)
-            return admit_tree({} if plain is None else plain, limit=self.limits.payload)
-        except NotAdmitted as error:
-            raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{error}'") from None
-
-    async def _existing(self, entry: Entry, value: Value) -> Handle:
-        first = await anext(catalog.events(self.store, entry.key))
-        same = isinstance(first.fact, ExecutionStarted) and bytes(first.fact.input) == bytes(value)
-        if entry.status == "RUNNING" and same:
-            return self.execution(entry.key)
-        raise ExecutionAlreadyExists(f"Execution Already Exists: '{entry.key}'")
+        wish = starting.wanted(input, text, name=name, trace=trace, limits=self.limits)
+        begun = await starting.start(self, target, wish)
+        return Handle(self, begun.arn, begun.run)
 
     def execution(self, arn: str) -> Handle:
         """A handle on an execution of this store, running or ended."""
@@ -359,11 +297,20 @@ class Engine:
                 continue
             return
 
+    async def redrive(self, name_or_arn: str, *, token: str | None = None) -> int:
+        """Have an execution that ended badly go on; when that was (milliseconds since the epoch), once it is durable.
+
+        What had succeeded is kept, the rest is done again. A token makes a repetition of the request harmless. Raises
+        ExecutionDoesNotExist, ExecutionNotRedrivable.
+        """
+        entry = await catalog.find_execution(self.store, name_or_arn)
+        return await redriving.redrive(self, entry.key, token)
+
     async def tell(self, run: Run, signal: Signal) -> None:
         """Say something to an execution; a caller that is cancelled while it waits does not unsay it."""
         told = run.decide(signal)
         if told is not None:
-            await self._followed(run, told)
+            await self.followed(run, told)
 
     def waiting(self) -> Mapping[str, Sequence[str]]:
         """Executions that wait for work nobody is registered for: ARN -> the resources they ask for."""
@@ -377,22 +324,22 @@ class Engine:
 
     def moment(self) -> Moment:
         """Now, with chance."""
-        return self._chance.moment(self.clock.now())
+        return self.chance.moment(self.clock.now())
 
     def entries(self, execution: Execution, events: Sequence[Event], *, ended: bool) -> tuple[Entry, ...]:
-        """What the catalog learns from a decision: that an execution began, or ended."""
-        if ended or events[0].seq == 1:
+        """What the catalog learns from a decision: that an execution began, ended, or goes on after its end."""
+        if ended or isinstance(events[0].fact, ExecutionStarted | ExecutionRedriven):
             return (catalog.execution_entry(execution),)
         return ()
 
     def spawn(self, run: Run, task: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """Have a task of a run done in the engine's task group; what goes wrong in it harms that run alone."""
         if self._group is None:
-            raise _closed()
+            raise closed()
         try:
             self._group.start_soon(self._guarded, run, task, arguments)
         except RuntimeError:  # the group has ended already, and the store is about to be closed
-            raise _closed() from None
+            raise closed() from None
         self._busy += 1
 
     async def _guarded(self, run: Run, task: Callable[..., Awaitable[None]], arguments: tuple[Any, ...]) -> None:
@@ -406,7 +353,7 @@ class Engine:
             if not self._busy and isinstance(self.clock, ManualClock):
                 self.clock.look()
 
-    async def _followed(self, run: Run, told: Told) -> None:
+    async def followed(self, run: Run, told: Told) -> None:
         """Wait until a decision is durable and followed, also where the one who waits goes away."""
         done = anyio.Event()
         outcome: list[Exception] = []
@@ -419,7 +366,7 @@ class Engine:
                 return
             except BaseException as error:
                 # Ours, or the engine is being closed: then only the log knows whether this was written.
-                outcome.append(error if isinstance(error, Exception) else _closed())
+                outcome.append(error if isinstance(error, Exception) else closed())
                 raise
             finally:
                 done.set()
@@ -460,7 +407,7 @@ class Engine:
             return
         del self.runs[arn]
         if isinstance(error, Conflict):
-            folded = self._folding[arn] = anyio.Event()
+            folded = self.folding[arn] = anyio.Event()
 
             async def again() -> None:
                 try:
@@ -469,7 +416,7 @@ class Engine:
                 except StoreClosed as closed:
                     self.failed[arn] = closed
                 finally:
-                    del self._folding[arn]
+                    del self.folding[arn]
                     folded.set()
 
             self.spawn(run, again)
@@ -482,16 +429,12 @@ class Engine:
 
         Raises what it was set aside for, or StoreClosed where the engine is closed.
         """
-        while (folding := self._folding.get(arn)) is not None:
+        while (folding := self.folding.get(arn)) is not None:
             await folding.wait()
         if (run := self.runs.get(arn)) is not None:
             return run
         if arn in self.failed:
             raise self.failed[arn]
         if self._group is None:
-            raise _closed()
+            raise closed()
         return None
-
-
-def _closed() -> StoreClosed:
-    return StoreClosed("the engine is closed; what it ran goes on when it is opened again")

@@ -99,7 +99,7 @@ class Handle:
         Raises ExecutionDoesNotExist, and StoreClosed where the engine is closed before the execution has ended.
         """
         projection = Projection()
-        seen = 0
+        seen, ended = 0, False
         store = self._engine.store
         await catalog.find_execution(store, self.arn)
         async for version in store.watch(catalog.stream_of(self.arn)):
@@ -110,8 +110,9 @@ class Handle:
                 told = projection.tell(event)
                 if told is not None and told["id"] > after:
                     yield told
-                if isinstance(event.fact, _ENDS):
-                    return
+                ended = isinstance(event.fact, _ENDS)
+            if ended:  # and no redrive follows
+                return
         raise StoreClosed("the store was closed before the execution ended")
 
     async def stop(self, error: str | None = None, cause: str | None = None) -> None:

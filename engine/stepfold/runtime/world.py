@@ -10,12 +10,17 @@ from stepfold.interpreter.facts import Event
 from stepfold.interpreter.signals import Offer
 from stepfold.query.template import Moment
 from stepfold.work.workers import NoWorker, Workers
-from stepfold_store.contract import Entry, Store
+from stepfold_store.contract import Entry, Store, StoreClosed
 
 from .clock import Clock
 from .timers import Timers
 
 Run = TypeVar("Run", contravariant=True)  # noqa: PLC0105  (read as a word of the house)
+
+
+def closed() -> StoreClosed:
+    """What whoever asks a closed engine is told."""
+    return StoreClosed("the engine is closed; what it ran goes on when it is opened again")
 
 
 class World(Protocol[Run]):

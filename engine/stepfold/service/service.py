@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
 
-from . import machines, tags, tasks, versions
+from . import executions, machines, tags, tasks, versions
 from .protocol import Operation
 
 
@@ -21,6 +21,7 @@ class StepFunctions:
             **versions.OPERATIONS,
             **tags.OPERATIONS,
             **tasks.OPERATIONS,
+            **executions.OPERATIONS,
         }
 
     @property

@@ -1,0 +1,186 @@
+"""Executions of EXPRESS machines: each runs on a store of its own that forgets.
+
+One that somebody waits for (StartSyncExecution) is never written down. Of the others the start and the end are: a row
+of the catalog, and no log. What a crash cut off is run again from its start, for AWS promises but at least once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import anyio
+import msgspec
+import structlog
+from msgspec import UNSET, Raw, UnsetType
+
+from stepfold.interpreter import signals
+from stepfold.interpreter.execution import Execution
+from stepfold.interpreter.facts import Event, ExecutionStarted
+from stepfold.query.template import Moment
+from stepfold.work.workers import NoWorker
+from stepfold_store.contract import Entry, StoreClosed
+from stepfold_store.memory import MemoryStore
+
+from . import catalog, starting
+from .registry import Target
+from .run import Run, Told
+from .starting import Begun, Wanted
+
+if TYPE_CHECKING:
+    from stepfold.language.machine import Machine
+
+    from .engine import Engine
+
+logger = structlog.get_logger(__name__)
+
+KIND: Final = "express"
+"""The catalog's kind of these rows; ListExecutions never tells them."""
+LONGEST: Final = 300
+"""An express execution lasts five minutes at most (AWS), in seconds."""
+BASE_MEGABYTES: Final = 50
+"""What an execution needs beside its data (AWS's guide to its prices)."""
+
+
+class ExpressRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept of an execution: its first fact, from which it can be run again, and how it ended."""
+
+    started: ExecutionStarted
+    output: Raw | UnsetType = UNSET
+    error: str | None = None
+    cause: str | None = None
+
+
+class Ended(NamedTuple):
+    """An execution that has ended, and a guess of the memory that AWS would have needed."""
+
+    execution: Execution
+    megabytes: int
+
+
+class Apart:
+    """A run's world: the engine's, but for a store that goes with it. `kept` has its end written down."""
+
+    def __init__(self, engine: Engine, *, kept: bool) -> None:
+        self.workers = engine.workers
+        self.timers = engine.timers
+        self.clock = engine.clock
+        self.store = MemoryStore()
+        self._engine = engine
+        self._kept = kept
+
+    def moment(self) -> Moment:
+        """Now, with chance."""
+        return self._engine.moment()
+
+    def entries(self, _execution: Execution, _events: Sequence[Event], *, ended: bool) -> tuple[Entry, ...]:  # noqa: ARG002  (the promise's)
+        """Nothing that this store could be asked for."""
+        return ()
+
+    def spawn(self, run: Run, task: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Have a task done in the engine's group."""
+        self._engine.spawn(run, task, *arguments)
+
+    def crowded(self) -> bool:
+        """Whether it is time to give the others a turn."""
+        return self._engine.crowded()
+
+    def offer(self, run: Run, effect: signals.Offer) -> None:
+        """Nobody comes for the activities of an EXPRESS machine: they are refused when it is created."""
+        raise AssertionError(f"{run.execution.started.arn} offers {effect.activity}")
+
+    def missing(self, run: Run, missing: NoWorker) -> None:
+        """The run waits for work that nobody is registered for."""
+        self._engine.missing(run, missing)
+
+    def finished(self, run: Run) -> None:
+        """The run has ended: what is kept of that is on its way to the disk, and nobody waits for it."""
+        if self._kept:
+            row = entry(run.execution)
+            self._engine.store.submit(f"{KIND}:{row.key}", 0, (), entries=(row,))
+        self._engine.finished(run)
+
+    def lost(self, run: Run, error: Exception) -> None:
+        """The run was given up; where its start was kept, it is run again when the store is opened anew."""
+        self._engine.lost(run, error)
+
+
+def entry(execution: Execution) -> Entry:
+    """The catalog's entry, as an execution is now."""
+    started, failure = execution.started, execution.ending
+    row = ExpressRow(
+        started,
+        execution.root.value if execution.status == "SUCCEEDED" else UNSET,
+        failure.error if failure is not None else None,
+        failure.cause if failure is not None else None,
+    )
+    ended = execution.at if execution.status != "RUNNING" else None
+    return Entry(
+        KIND, started.arn, started.machine, execution.status, execution.started_at, ended, data=msgspec.json.encode(row)
+    )
+
+
+async def start(engine: Engine, target: Target, wish: Wanted) -> Begun:
+    """Start an execution that nobody waits for; returns once its start is durable."""
+    run, told = await _new(engine, target, wish, kept=True)
+    started = run.execution.started
+    row = Entry(
+        KIND, started.arn, started.machine, "RUNNING", run.execution.started_at,
+        data=msgspec.json.encode(ExpressRow(started)),
+    )
+    with anyio.CancelScope(shield=True):  # its start, once durable, is followed by its life
+        await engine.store.put([row])
+        await _live(engine, run, told)
+    return Begun(started.arn, run.execution.started_at, run)
+
+
+async def run(engine: Engine, target: Target, wish: Wanted) -> Ended:
+    """Run an execution to its end, of which nothing is kept; one who goes away does not end it."""
+    one, told = await _new(engine, target, wish, kept=False)
+    await _live(engine, one, told)
+    await one.ended.wait()
+    if one.broken is not None:
+        raise one.broken
+    size = 0
+    async for records in one.world.store.read(one.stream):
+        size += sum(len(record.body) for record in records)
+    return Ended(one.execution, BASE_MEGABYTES + size // 1_000_000)
+
+
+async def resume(engine: Engine) -> None:
+    """Run again, from their starts, those whose end was not written down."""
+    cut_off = [one async for one in catalog.all_entries(engine.store, KIND, status="RUNNING", newest_first=False)]
+    for one in cut_off:
+        try:
+            started = msgspec.json.decode(one.data, type=ExpressRow).started
+            again, told = _begin(engine, await engine.registry.machine(started.definition), started, kept=True)
+            await _live(engine, again, told)
+        except StoreClosed:
+            raise
+        except Exception as error:  # whatever is wrong with one must not keep the others from going on
+            engine.failed[one.key] = error
+            logger.exception("execution set aside", execution=one.key)
+
+
+async def _new(engine: Engine, target: Target, wish: Wanted, *, kept: bool) -> tuple[Run, Told]:
+    starting.check_room(engine)
+    machine = await engine.registry.machine(target.definition)
+    name, unique = wish.name or engine.chance.uuid(), engine.chance.uuid()
+    arn = engine.home.express(target.row.name, name, unique)
+    started = starting.first_fact(engine, target, machine, wish, arn, name)
+    timeout = LONGEST if machine.timeout is None else min(machine.timeout, LONGEST)
+    limits = msgspec.structs.replace(started.limits, history=None)  # AWS counts no events here
+    return _begin(engine, machine, msgspec.structs.replace(started, timeout=timeout, limits=limits), kept=kept)
+
+
+def _begin(engine: Engine, machine: Machine, started: ExecutionStarted, *, kept: bool) -> tuple[Run, Told]:
+    one = Run(Apart(engine, kept=kept), machine, Execution(), catalog.stream_of(started.arn))
+    told = one.decide(signals.Begin(started))
+    if told is None:
+        raise AssertionError("an execution that begins records its beginning")
+    return one, told
+
+
+async def _live(engine: Engine, one: Run, told: Told) -> None:
+    engine.runs[one.execution.started.arn] = one
+    await engine.followed(one, told)

@@ -1,0 +1,119 @@
+"""Redrive: an execution that ended badly is folded from its log, told to go on, and lives again under its old ARN.
+
+Whether it may be is asked twice: for a description, of the catalog alone; before it is done, of the fold.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from stepfold.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
+from stepfold.interpreter import signals
+from stepfold.language.limits import Limits
+from stepfold_store.contract import Conflict, Entry
+
+from . import catalog, starting
+from .run import Run, Told
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+_DAY: Final = 24 * 3600 * 1000
+REDRIVABLE_FOR: Final = 14 * _DAY
+"""How long after its end an execution may be redriven, in milliseconds (AWS)."""
+LONGEST: Final = 365 * _DAY
+"""The greatest age of a STANDARD execution, in milliseconds (AWS)."""
+TOKEN_LASTS: Final = 15 * 60 * 1000
+"""How long the token of a redrive makes a repetition of it harmless, in milliseconds (AWS)."""
+
+
+def refusal(entry: Entry, limits: Limits, now: int, *, deleting: bool = False) -> str | None:
+    """Why an execution cannot be redriven, in AWS's words (API notes, section 4); None where it can."""
+    if entry.ended is None or entry.status == "SUCCEEDED":
+        return f"Execution is {entry.status} and cannot be redriven"
+    if deleting:
+        return "State machine is in DELETING status."
+    if limits.history is not None and catalog.execution_row(entry).events >= limits.history - 1:
+        return "Execution history event limit exceeded."
+    if now - entry.started > LONGEST:
+        return "Execution has exceeded the max execution time."
+    if now - entry.ended > REDRIVABLE_FOR:
+        return "Execution redrivable period exceeded."
+    return None
+
+
+async def is_deleting(engine: Engine, machine: str) -> bool:
+    """Whether a machine is gone, or about to go."""
+    entry = await engine.store.entry(catalog.MACHINE, machine)
+    return entry is None or entry.status != "ACTIVE"
+
+
+async def redrive(engine: Engine, arn: str, token: str | None) -> int:
+    """Have an execution go on after its bad end; when it was (milliseconds since the epoch), once that is durable.
+
+    The same token within its time gives the same answer. Raises ExecutionDoesNotExist, ExecutionNotRedrivable.
+    """
+    while True:
+        entry = await _at_rest(engine, arn)
+        if (before := _done_before(entry, token, engine.clock.now())) is not None:
+            return before
+        if entry.ended is None or entry.status == "SUCCEEDED":
+            raise ExecutionNotRedrivable(refusal(entry, engine.limits, 0) or "")
+        starting.check_room(engine)
+        # No await since nobody ran it, until it is marked as being folded: two redrives would be one too many.
+        folded = engine.folding[arn] = anyio.Event()
+        try:
+            run, told = await _told(engine, entry, token)
+        finally:
+            del engine.folding[arn]
+            folded.set()
+        redriven = run.execution.redriven_at
+        try:
+            await engine.followed(run, told)
+        except Conflict:  # another append came first, and it is folded afresh
+            continue
+        if redriven is None:
+            raise AssertionError("a redrive records when it was")
+        return redriven
+
+
+async def _at_rest(engine: Engine, arn: str) -> Entry:
+    """What is committed about an execution, at a moment at which it neither runs nor is about to."""
+    while True:
+        run = await engine.alive(arn)
+        if run is not None:
+            if run.execution.status == "RUNNING":
+                if run.begun is not None:
+                    await run.begun.wait()  # it may have been redriven a moment ago, which is not durable yet
+            else:
+                await run.ended.wait()
+        entry = await engine.store.entry(catalog.EXECUTION, arn)
+        if entry is None:
+            raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{arn}'")
+        if entry.ended is None or (arn not in engine.runs and arn not in engine.folding):
+            return entry
+
+
+def _done_before(entry: Entry, token: str | None, now: int) -> int | None:
+    if token is None:
+        return None
+    known = dict(catalog.execution_row(entry).tokens)
+    at = known.get(token)
+    return at if at is not None and now - at <= TOKEN_LASTS else None
+
+
+async def _told(engine: Engine, entry: Entry, token: str | None) -> tuple[Run, Told]:
+    """The run that goes on, and its first decision; raises ExecutionNotRedrivable."""
+    execution = await catalog.fold(engine.store, entry.key)
+    deleting = await is_deleting(engine, execution.started.machine)
+    if (why := refusal(entry, execution.started.limits, engine.clock.now(), deleting=deleting)) is not None:
+        raise ExecutionNotRedrivable(why)
+    machine = await engine.registry.machine(execution.started.definition)
+    run = Run(engine, machine, execution, catalog.stream_of(entry.key))
+    told = run.decide(signals.Redrive(token))
+    if told is None:
+        raise AssertionError(f"{entry.key} ended badly, but had nothing to do again")
+    engine.runs[entry.key] = run
+    return run, told

@@ -1,0 +1,138 @@
+"""Starting an execution: what is asked for, what an earlier start of its name means, and its first decision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from stepfold import names
+from stepfold.errors import ExecutionAlreadyExists, ExecutionLimitExceeded, InvalidExecutionInput
+from stepfold.interpreter import signals
+from stepfold.interpreter.execution import Execution
+from stepfold.interpreter.facts import ExecutionStarted
+from stepfold.language.limits import Limits
+from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree
+from stepfold_store.contract import Conflict, Entry
+
+from . import catalog
+from .registry import Target
+from .run import Run
+from .world import closed
+
+if TYPE_CHECKING:
+    from stepfold.language.machine import Machine
+
+    from .engine import Engine
+
+OPEN_EXECUTIONS = 100_000
+"""How many executions may be open in one process (reliability notes, section 8)."""
+
+
+class Wanted(NamedTuple):
+    """What a start asks for: the input and, where it came as text, that text; the caller's name and trace header."""
+
+    value: Value
+    text: str | None = None
+    name: str | None = None
+    trace: str | None = None
+
+
+class Begun(NamedTuple):
+    """An execution whose start is durable: since when (milliseconds since the epoch), and its run where it has one."""
+
+    arn: str
+    at: int
+    run: Run | None = None
+
+
+def wanted(
+    plain: Json = None,
+    text: str | None = None,
+    *,
+    name: str | None = None,
+    trace: str | None = None,
+    limits: Limits,
+) -> Wanted:
+    """A start's wishes, checked: Python data (`{}` by default) or text. Raises InvalidExecutionInput, InvalidName."""
+    try:
+        if text is not None:
+            value = admit(text, limit=limits.payload)
+        else:
+            value = admit_tree({} if plain is None else plain, limit=limits.payload)
+    except NotAdmitted as error:
+        raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{error}'") from None
+    return Wanted(value, text, None if name is None else names.check_name(name), trace)
+
+
+def check_room(engine: Engine) -> None:
+    """Raises ExecutionLimitExceeded where one execution more would not fit into memory."""
+    if len(engine.runs) >= OPEN_EXECUTIONS:
+        raise ExecutionLimitExceeded(f"{OPEN_EXECUTIONS} executions are open; more would not fit into memory")
+
+
+def first_fact(engine: Engine, target: Target, machine: Machine, wish: Wanted, arn: str, name: str) -> ExecutionStarted:
+    """How the log of an execution begins."""
+    value, text = wish.value, wish.text
+    return ExecutionStarted(
+        input=value,
+        arn=arn,
+        name=name,
+        machine=target.machine,
+        definition=target.definition,
+        start=machine.start_at,
+        limits=engine.limits,
+        timeout=machine.timeout,
+        role=target.row.role,
+        region=engine.home.region,
+        version=target.version,
+        alias=target.alias,
+        text=text if text is not None and text.encode() != bytes(value) else None,
+        trace=wish.trace,
+    )
+
+
+async def start(engine: Engine, target: Target, wish: Wanted) -> Begun:
+    """Start an execution, or give the running one of the same name and input (API notes, section 3).
+
+    Raises ExecutionAlreadyExists, ExecutionLimitExceeded.
+    """
+    check_room(engine)
+    name = wish.name or engine.chance.uuid()
+    arn = engine.home.execution(target.row.name, name)
+    if wish.name is not None and (entry := await engine.store.entry(catalog.EXECUTION, arn)) is not None:
+        return await _existing(engine, entry, wish)
+    machine = await engine.registry.machine(target.definition)
+    if (other := engine.runs.get(arn)) is not None:
+        # Another task was faster. An append that is sure to be refused would also cast doubt on those that follow.
+        if other.begun is not None:
+            await other.begun.wait()
+        if (entry := await engine.store.entry(catalog.EXECUTION, arn)) is not None:
+            return await _existing(engine, entry, wish)
+        raise other.broken or closed()
+    run = Run(engine, machine, Execution(), catalog.stream_of(arn))
+    told = run.decide(signals.Begin(first_fact(engine, target, machine, wish, arn, name)))
+    if told is None:
+        raise AssertionError("an execution that begins records its beginning")
+    engine.runs[arn] = run
+    try:
+        await engine.followed(run, told)
+    except Conflict:
+        entry = await engine.store.entry(catalog.EXECUTION, arn)
+        if entry is None:
+            raise
+        return await _existing(engine, entry, wish)
+    return Begun(arn, run.execution.started_at, run)
+
+
+async def _existing(engine: Engine, entry: Entry, wish: Wanted) -> Begun:
+    first = await anext(catalog.events(engine.store, entry.key))
+    if entry.status == "RUNNING" and isinstance(first.fact, ExecutionStarted) and _same(first.fact, wish):
+        return Begun(entry.key, entry.started, engine.runs.get(entry.key))
+    raise ExecutionAlreadyExists(f"Execution Already Exists: '{entry.key}'")
+
+
+def _same(started: ExecutionStarted, wish: Wanted) -> bool:
+    """AWS compares the texts as they were sent; data that was never text is compared as it would be written."""
+    compact = bytes(started.input)
+    if wish.text is None:
+        return compact == bytes(wish.value)
+    return (compact.decode() if started.text is None else started.text) == wish.text

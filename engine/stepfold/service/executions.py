@@ -1,0 +1,344 @@
+"""The operations on executions: start, describe, list, stop, redrive; what they tell is committed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from stepfold import names
+from stepfold.errors import (
+    CallerError,
+    ExecutionDoesNotExist,
+    InvalidExecutionInput,
+    InvalidToken,
+    ResourceNotFound,
+    StateMachineTypeNotSupported,
+)
+from stepfold.interpreter.facts import ExecutionStarted
+from stepfold.names import execution_arn
+from stepfold.runtime import catalog, express, redriving, starting
+from stepfold.runtime.catalog import ExecutionRow
+from stepfold.runtime.engine import Engine
+from stepfold.runtime.registry import Target
+from stepfold_store.contract import Entry, Store, after_entry
+
+from . import histories, jackson, paging
+from .protocol import Operation, timestamp
+from .shapes import (
+    BillingDetails,
+    CloudWatchEventsExecutionDataDetails,
+    DescribeExecutionInput,
+    DescribeExecutionOutput,
+    DescribeStateMachineForExecutionInput,
+    DescribeStateMachineForExecutionOutput,
+    EncryptionConfiguration,
+    ExecutionListItem,
+    ExecutionStatus,
+    ListExecutionsInput,
+    ListExecutionsOutput,
+    LoggingConfiguration,
+    RedriveExecutionInput,
+    RedriveExecutionOutput,
+    StartExecutionInput,
+    StartExecutionOutput,
+    StartSyncExecutionInput,
+    StartSyncExecutionOutput,
+    StopExecutionInput,
+    StopExecutionOutput,
+    SyncExecutionStatus,
+    TracingConfiguration,
+)
+
+if TYPE_CHECKING:
+    from .service import StepFunctions
+
+BILLED_MS: Final = 100
+"""Express time is billed in steps of so many milliseconds (AWS)."""
+BILLED_MB: Final = 64
+"""Express memory is billed in steps of so many megabytes (AWS)."""
+LOOKED_AT: Final = 10_000
+"""The most rows that one ListExecutions looks at; where a filter keeps few of them, the page is shorter."""
+STEP: Final = 1_000
+"""So many of them at a time, where a filter may keep few."""
+MAP_RUN: Final = "mapRun"
+"""The catalog's kind of distributed Maps' runs."""
+
+_INCLUDED: Final = CloudWatchEventsExecutionDataDetails(included=True)
+_WITHHELD: Final = CloudWatchEventsExecutionDataDetails(included=False)
+
+
+# --- starting ---------------------------------------------------------------------------------------------------------
+
+
+async def start_execution(service: StepFunctions, request: StartExecutionInput) -> StartExecutionOutput:
+    """Start an execution, known by its name where its machine is STANDARD."""
+    target, wish = await _asked(service.engine, request)
+    begin = express.start if target.row.type == "EXPRESS" else starting.start
+    begun = await begin(service.engine, target, wish)
+    return StartExecutionOutput(executionArn=begun.arn, startDate=timestamp(begun.at))
+
+
+async def start_sync_execution(service: StepFunctions, request: StartSyncExecutionInput) -> StartSyncExecutionOutput:
+    """Run an execution of an EXPRESS machine to its end."""
+    target, wish = await _asked(service.engine, request, only="EXPRESS")
+    ended = await express.run(service.engine, target, wish)
+    execution, failure = ended.execution, ended.execution.ending
+    whole = request.includedData != "METADATA_ONLY"
+    details = _INCLUDED if whole else _WITHHELD
+    told = whole and failure is not None and execution.status != "TIMED_OUT"
+    return StartSyncExecutionOutput(
+        executionArn=execution.started.arn,
+        stateMachineArn=execution.started.machine,
+        name=execution.started.name,
+        startDate=timestamp(execution.started_at),
+        stopDate=timestamp(execution.at),
+        status=cast("SyncExecutionStatus", execution.status),  # the API stops no express execution
+        input=catalog.given(execution.started) if whole else None,
+        inputDetails=details,
+        output=bytes(execution.root.value).decode() if whole and execution.status == "SUCCEEDED" else None,
+        outputDetails=details,  # also where there is none (recorded)
+        error=failure.error if told and failure is not None else None,
+        cause=failure.cause if told and failure is not None else None,
+        traceHeader=wish.trace,
+        billingDetails=BillingDetails(
+            billedDurationInMilliseconds=_steps(execution.at - execution.started_at, BILLED_MS),
+            billedMemoryUsedInMB=_steps(ended.megabytes, BILLED_MB),
+        ),
+    )
+
+
+def _steps(amount: int, step: int) -> int:
+    return max(-(-amount // step), 1) * step
+
+
+async def _asked(
+    engine: Engine, request: StartExecutionInput | StartSyncExecutionInput, *, only: str = ""
+) -> tuple[Target, starting.Wanted]:
+    """The machine that a start is for, and its wishes; raises as AWS refuses them."""
+    target = await engine.registry.resolve(_machine(request.stateMachineArn))
+    if only and target.row.type != only:
+        raise _unsupported()
+    text = request.input
+    try:
+        wish = starting.wanted(text=text, name=request.name, trace=request.traceHeader, limits=engine.limits)
+    except InvalidExecutionInput:
+        if text is None or (why := jackson.complaint(text)) is None:  # JSON, but too large or too deep
+            raise
+        raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{why}'") from None
+    return target, wish
+
+
+def _unsupported() -> StateMachineTypeNotSupported:
+    return StateMachineTypeNotSupported("This operation is not supported by this type of state machine")
+
+
+# --- ending and going on ----------------------------------------------------------------------------------------------
+
+
+async def stop_execution(service: StepFunctions, request: StopExecutionInput) -> StopExecutionOutput:
+    """End an execution; one that has ended stays as it is, and tells when that was."""
+    engine = service.engine
+    entry = await _entry(engine, request.executionArn)
+    if entry.ended is None:
+        await engine.stop(entry.key, error=request.error, cause=request.cause)
+        entry = await _entry(engine, entry.key)
+    stopped = entry.ended if entry.ended is not None else engine.clock.now()  # redriven since
+    return StopExecutionOutput(stopDate=timestamp(stopped))
+
+
+async def redrive_execution(service: StepFunctions, request: RedriveExecutionInput) -> RedriveExecutionOutput:
+    """Have an execution that ended badly go on."""
+    arn = execution_arn(request.executionArn)
+    redriven = await redriving.redrive(service.engine, arn, request.clientToken)
+    return RedriveExecutionOutput(redriveDate=timestamp(redriven))
+
+
+async def _entry(engine: Engine, arn: str) -> Entry:
+    """What the catalog says of an execution; raises InvalidArn, ExecutionDoesNotExist."""
+    entry = await engine.store.entry(catalog.EXECUTION, execution_arn(arn))
+    if entry is None:
+        raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{arn}'")
+    return entry
+
+
+async def _started(engine: Engine, arn: str) -> ExecutionStarted:
+    """How an execution began: what never changes is taken from memory where it is there."""
+    run = engine.runs.get(arn)
+    return run.execution.started if run is not None else await catalog.started(engine.store, arn)
+
+
+# --- describing -------------------------------------------------------------------------------------------------------
+
+
+async def describe_execution(service: StepFunctions, request: DescribeExecutionInput) -> DescribeExecutionOutput:
+    """All about an execution but its history."""
+    engine = service.engine
+    entry = await _entry(engine, request.executionArn)
+    row = catalog.execution_row(entry)
+    started = await _started(engine, entry.key)
+    whole = request.includedData != "METADATA_ONLY"
+    details = _INCLUDED if whole else _WITHHELD
+    succeeded = entry.status == "SUCCEEDED"
+    told = whole and entry.status != "TIMED_OUT"  # AWS tells no reason of a time-out here (API notes, section 4)
+    deleting = entry.ended is not None and not succeeded and await redriving.is_deleting(engine, entry.parent)
+    why = redriving.refusal(entry, started.limits, engine.clock.now(), deleting=deleting)
+    return DescribeExecutionOutput(
+        executionArn=entry.key,
+        stateMachineArn=entry.parent,
+        name=row.name,
+        status=cast("ExecutionStatus", entry.status),
+        startDate=timestamp(entry.started),
+        stopDate=None if entry.ended is None else timestamp(entry.ended),
+        input=catalog.given(started) if whole else None,
+        inputDetails=details,
+        output=bytes(row.output).decode() if whole and succeeded else None,  # type: ignore[arg-type]
+        outputDetails=details if succeeded else None,
+        traceHeader=row.trace,
+        error=row.error if told else None,
+        cause=row.cause if told else None,
+        stateMachineVersionArn=row.version,
+        stateMachineAliasArn=row.alias,
+        redriveCount=row.redrives,
+        redriveDate=None if row.redriven is None else timestamp(row.redriven),
+        redriveStatus="REDRIVABLE" if why is None else "NOT_REDRIVABLE",
+        redriveStatusReason=why,
+    )
+
+
+async def describe_state_machine_for_execution(
+    service: StepFunctions, request: DescribeStateMachineForExecutionInput
+) -> DescribeStateMachineForExecutionOutput:
+    """The machine as an execution uses it, whatever has become of it since."""
+    engine = service.engine
+    entry = await _entry(engine, request.executionArn)
+    started = await _started(engine, entry.key)
+    machine = await engine.store.entry(catalog.MACHINE, entry.parent)
+    whole = request.includedData != "METADATA_ONLY"
+    return DescribeStateMachineForExecutionOutput(
+        stateMachineArn=entry.parent,
+        name=entry.parent.rpartition(":")[2],
+        definition=(await engine.registry.machine(started.definition)).text.decode() if whole else "{}",
+        roleArn=started.role,
+        updateDate=timestamp(entry.started if machine is None else machine.started),
+        loggingConfiguration=LoggingConfiguration(level="OFF", includeExecutionData=False),
+        tracingConfiguration=TracingConfiguration(enabled=False),
+        encryptionConfiguration=EncryptionConfiguration(type="AWS_OWNED_KEY"),
+    )
+
+
+# --- listing ----------------------------------------------------------------------------------------------------------
+
+
+class _Sieve(NamedTuple):
+    """Which executions of a parent are told; None lets all through."""
+
+    parent: str
+    version: str | None = None
+    alias: str | None = None
+    redriven: bool | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all are told."""
+        return self.version is None and self.alias is None and self.redriven is None
+
+    def lets(self, row: ExecutionRow) -> bool:
+        """Whether an execution is told."""
+        return (
+            self.version in {None, row.version}
+            and self.alias in {None, row.alias}
+            and self.redriven in {None, row.redrives > 0}
+        )
+
+
+async def list_executions(service: StepFunctions, request: ListExecutionsInput) -> ListExecutionsOutput:
+    """Executions of a machine, of one of its versions or of an alias; the latest start comes first."""
+    engine, now = service.engine, service.engine.clock.now()
+    arn, status = request.stateMachineArn or request.mapRunArn or "", request.statusFilter
+    scope = f"ListExecutions {arn} {status} {request.redriveFilter}"
+    sieve = await _sieve(engine, request)
+    place = None if request.nextToken is None else paging.read(request.nextToken, scope, now)
+    try:
+        found, after = await _page(engine.store, sieve, status, place, request.maxResults or paging.DEFAULT)
+    except (ValueError, TypeError):  # somebody made it up
+        raise InvalidToken("Invalid Token: 'Invalid token'") from None
+    return ListExecutionsOutput(
+        executions=found, nextToken=None if after is None else paging.write(after, scope, now)
+    )
+
+
+async def _sieve(engine: Engine, request: ListExecutionsInput) -> _Sieve:
+    redriven = None if request.redriveFilter is None else request.redriveFilter == "REDRIVEN"
+    if (request.stateMachineArn is None) == (request.mapRunArn is None):
+        raise CallerError("Either a state machine ARN or a Map Run ARN must be specified, and not both")
+    if request.mapRunArn is not None:
+        if await engine.store.entry(MAP_RUN, _map_run(request.mapRunArn)) is None:
+            raise ResourceNotFound(f"Resource not found: '{request.mapRunArn}'")
+        return _Sieve(request.mapRunArn, redriven=redriven)
+    if request.statusFilter == "PENDING_REDRIVE":
+        raise CallerError("The status filter PENDING_REDRIVE is for the executions of a Map Run")
+    arn = _machine(request.stateMachineArn or "")
+    target = await engine.registry.resolve(arn)
+    if target.row.type == "EXPRESS":
+        raise _unsupported()
+    if arn == target.alias:  # whatever version the draw gave
+        return _Sieve(target.machine, alias=arn, redriven=redriven)
+    return _Sieve(target.machine, version=arn if arn == target.version else None, redriven=redriven)
+
+
+async def _page(
+    store: Store, sieve: _Sieve, status: str | None, place: str | None, size: int
+) -> tuple[list[ExecutionListItem], str | None]:
+    """So many executions past a place, and where to go on; fewer where a filter keeps very few of those looked at."""
+    found: list[ExecutionListItem] = []
+    looked_at = 0
+    while looked_at < LOOKED_AT:
+        step = size + 1 if sieve.is_open else max(size + 1, STEP)
+        page = await store.entries(catalog.EXECUTION, parent=sieve.parent, status=status, after=place, limit=step)
+        for entry in page.entries:
+            row = catalog.execution_row(entry)
+            if sieve.lets(row):
+                if len(found) == size:
+                    return found, place
+                found.append(_item(entry, row))
+            place = after_entry(entry)
+        looked_at += len(page.entries)
+        if page.after is None:
+            return found, None
+    return found, place
+
+
+def _machine(arn: str) -> str:
+    names.states_arn(arn, "stateMachine")
+    return arn
+
+
+def _map_run(arn: str) -> str:
+    names.states_arn(arn, "mapRun")
+    return arn
+
+
+def _item(entry: Entry, row: ExecutionRow) -> ExecutionListItem:
+    return ExecutionListItem(
+        executionArn=entry.key,
+        stateMachineArn=entry.parent,
+        name=row.name,
+        status=cast("ExecutionStatus", entry.status),
+        startDate=timestamp(entry.started),
+        stopDate=None if entry.ended is None else timestamp(entry.ended),
+        stateMachineVersionArn=row.version,
+        stateMachineAliasArn=row.alias,
+        redriveCount=row.redrives,
+        redriveDate=None if row.redriven is None else timestamp(row.redriven),
+    )
+
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "StartExecution": start_execution,
+    "StartSyncExecution": start_sync_execution,
+    "DescribeExecution": describe_execution,
+    "DescribeStateMachineForExecution": describe_state_machine_for_execution,
+    "ListExecutions": list_executions,
+    "GetExecutionHistory": histories.get_execution_history,
+    "StopExecution": stop_execution,
+    "RedriveExecution": redrive_execution,
+}

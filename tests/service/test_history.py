@@ -1,0 +1,146 @@
+"""GetExecutionHistory: pages from either end, which stay where they are while the execution goes on."""
+
+import pytest
+from anyio.lowlevel import checkpoint
+from tests.runtime.world import DONE, FUNCTION, Holding, each, one, wait
+from tests.service.calling import Client, Refused
+
+from stepfold import Engine
+from stepfold.insight.history import history
+from stepfold.runtime import catalog
+from stepfold_store.memory import MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+STEPS = {
+    "StartAt": "S0",
+    "States": {
+        **{f"S{number}": {"Type": "Wait", "Seconds": 1, "Next": f"S{number + 1}"} for number in range(5)},
+        "S5": {"Type": "Pass", "End": True},
+    },
+}
+
+
+async def ids(client, arn, **params):
+    return [
+        [event["id"] for event in page]
+        async for page in client.pages("GetExecutionHistory", "events", executionArn=arn, **params)
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+async def test_pages_make_the_whole(size):
+    async with Engine() as engine:
+        client = Client(engine)
+        machine = await engine.create("machine", each(one(Type="Pass")))
+        handle = await engine.start(machine, [1, 2, 3])
+        await handle.result()
+        whole = list(history([event async for event in catalog.events(engine.store, handle.arn)]))
+        forward = [event async for page in client.pages(
+            "GetExecutionHistory", "events", executionArn=handle.arn, maxResults=size) for event in page]
+        assert forward == whole
+        back = [event async for page in client.pages(
+            "GetExecutionHistory", "events", executionArn=handle.arn, maxResults=size, reverseOrder=True)
+            for event in page]
+        assert back == whole[::-1]
+        pages = await ids(client, handle.arn, maxResults=size)
+        assert {len(page) for page in pages[:-1]} <= {size}
+        assert 0 < len(pages[-1]) <= size
+
+
+async def test_pages_stay_while_events_are_appended(clock):
+    async with Engine(clock=clock) as engine:
+        client = Client(engine)
+        handle = await engine.start(await engine.create("machine", STEPS))
+        events = handle.events()
+        count = 0
+
+        async def one_more_step():
+            nonlocal count
+            clock.advance(1)
+            async for event in events:
+                count = event["id"]
+                if event["type"] in {"WaitStateEntered", "ExecutionSucceeded"}:
+                    return
+
+        await one_more_step()
+        newest = await client("GetExecutionHistory", executionArn=handle.arn, maxResults=1, reverseOrder=True)
+        first = await client("GetExecutionHistory", executionArn=handle.arn, maxResults=1)
+        assert [event["id"] for event in newest["events"]] == [2]
+        for _ in range(5):
+            await one_more_step()
+            back = await client("GetExecutionHistory", executionArn=handle.arn, maxResults=5, reverseOrder=True,
+                                nextToken=newest["nextToken"])
+            assert [event["id"] for event in back["events"]] == [1]
+            assert "nextToken" not in back
+            on = await client("GetExecutionHistory", executionArn=handle.arn, maxResults=2,
+                              nextToken=first["nextToken"])
+            assert [event["id"] for event in on["events"]] == [2, 3][: count - 1]
+        await handle.result()
+        assert sum(await ids(client, handle.arn, maxResults=3), []) == list(range(1, 15))  # noqa: RUF017  (few)
+
+
+async def test_tokens_outlive_a_restart(tmp_path):
+    async with Engine(tmp_path / "store.db") as engine:
+        handle = await engine.start(await engine.create("machine", DONE))
+        await handle.result()
+        page = await Client(engine)("GetExecutionHistory", executionArn=handle.arn, maxResults=2)
+    async with Engine(tmp_path / "store.db") as engine:
+        rest = await Client(engine)("GetExecutionHistory", executionArn=handle.arn, nextToken=page["nextToken"])
+        assert [event["id"] for event in page["events"] + rest["events"]] == [1, 2, 3, 4]
+
+
+async def test_only_what_is_committed_is_told(clock):
+    store = Holding(MemoryStore(), holds=False)
+    async with Engine(store, clock=clock) as engine:
+        client = Client(engine)
+        handle = await engine.start(await engine.create("machine", wait(10)))
+        store.holds = True
+        run = engine.runs[handle.arn]
+        clock.advance(10)
+        while not store.held:
+            await checkpoint()
+        assert run.execution.status == "SUCCEEDED", "decided, and not durable"
+        assert await ids(client, handle.arn) == [[1, 2]]
+        assert (await client("DescribeExecution", executionArn=handle.arn))["status"] == "RUNNING"
+        store.let_go()
+        await handle.result()
+        assert await ids(client, handle.arn) == [[1, 2, 3, 4]]
+        store.holds = False
+
+
+async def test_data_may_be_left_out():
+    async with Engine() as engine:
+        client = Client(engine)
+
+        @engine.work("work")
+        async def work(event):
+            return "secret"
+
+        task = one(Type="Task", Resource=FUNCTION + "work")
+        handle = await engine.start(await engine.create("machine", task), "secret")
+        await handle.result()
+        told = await client("GetExecutionHistory", executionArn=handle.arn, includeExecutionData=False)
+        assert "secret" not in str(told)
+        (details,) = [event["lambdaFunctionSucceededEventDetails"] for event in told["events"]
+                      if event["type"] == "LambdaFunctionSucceeded"]
+        assert details == {"outputDetails": {"truncated": False}}
+        whole = await client("GetExecutionHistory", executionArn=handle.arn, includeExecutionData=True)
+        assert str(whole).count("secret") == 6
+
+
+async def test_tokens_that_are_refused():
+    async with Engine() as engine:
+        client = Client(engine)
+        machine = await engine.create("machine", DONE)
+        handles = [await engine.start(machine) for _ in range(2)]
+        for handle in handles:
+            await handle.result()
+        token = (await client("GetExecutionHistory", executionArn=handles[0].arn, maxResults=1))["nextToken"]
+        for arn, params in (
+            (handles[0].arn, {"nextToken": "bad"}),
+            (handles[0].arn, {"nextToken": token, "reverseOrder": True}),
+            (handles[1].arn, {"nextToken": token}),
+        ):
+            with pytest.raises(Refused, match="InvalidToken: Invalid Token: 'Invalid token'"):
+                await client("GetExecutionHistory", executionArn=arn, **params)
