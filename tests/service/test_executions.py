@@ -5,7 +5,7 @@ import uuid
 import anyio
 import pytest
 from tests.runtime.world import DONE, both, call, one, wait
-from tests.service.calling import Client, Refused
+from tests.service.asking import Client, Refused
 
 from stepfold import Engine, Limits
 from stepfold.service import executions, jackson

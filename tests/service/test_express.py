@@ -6,7 +6,7 @@ import uuid
 import anyio
 import pytest
 from tests.runtime.world import DONE, Around, call, let_go_on, one, until, wait
-from tests.service.calling import Client, Refused
+from tests.service.asking import Client, Refused
 
 from stepfold import Engine, TaskError
 from stepfold.runtime import catalog, express

@@ -3,7 +3,7 @@
 import pytest
 from anyio.lowlevel import checkpoint
 from tests.runtime.world import DONE, FUNCTION, Holding, each, one, wait
-from tests.service.calling import Client, Refused
+from tests.service.asking import Client, Refused
 
 from stepfold import Engine
 from stepfold.insight.history import history

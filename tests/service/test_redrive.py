@@ -3,7 +3,7 @@
 import anyio
 import pytest
 from tests.runtime.world import FUNCTION, call, then, wait
-from tests.service.calling import Client, Refused
+from tests.service.asking import Client, Refused
 
 from stepfold import Engine, Limits, TaskError
 
