@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
 
+from . import teststate
 from .protocol import Operation
 
 
@@ -15,7 +16,7 @@ class StepFunctions:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.operations: Mapping[str, Operation] = {}
+        self.operations: Mapping[str, Operation] = {**teststate.OPERATIONS}
 
     @property
     def home(self) -> Home:
