@@ -2,12 +2,12 @@
 
 import json
 
+import anyio
 import msgspec
 import pytest
 
 from stepfold.errors import CallerError
 from stepfold.language.limits import Limits
-from stepfold.runtime.clock import ManualClock
 from stepfold.runtime.engine import Engine
 from stepfold.service.protocol import read
 from stepfold.service.service import StepFunctions
@@ -29,8 +29,15 @@ WRITTEN = {
 
 
 @pytest.fixture
-async def service():
-    async with Engine(limits=Limits.local(), clock=ManualClock(jumps=True)) as engine:
+async def service(clock):
+    async with Engine(limits=Limits.local(), clock=clock) as engine:
+        yield StepFunctions(engine)
+
+
+@pytest.fixture
+async def hasty(jumping_clock):
+    """The same, where no time is lost in waiting."""
+    async with Engine(limits=Limits.local(), clock=jumping_clock) as engine:
         yield StepFunctions(engine)
 
 
@@ -44,43 +51,57 @@ def result(value):
     return {"result": json.dumps(value)}
 
 
+INVALID = "ValidationException"
+ONE_OF = "A test mock should have only one of the following fields: [result, errorOutput]."
+NO_MAP = (
+    "TestState API does not support Map or Parallel states. Supported state types include: "
+    "[Task, Wait, Pass, Succeed, Fail, Choice]"
+)
+NO_COUNT = "TestState does not support MapIterationFailureCount when a mock is not specified."
+COUNT = "Map iteration failure count must be less than or equal to the number of Map iterations"
+CONTEXT = "Invalid Context object provided: "
+CALLBACK = {**TASK, "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken"}
+
+
 @pytest.mark.parametrize(
     ("definition", "fields", "code", "says"),
     [
         ("{", {}, "InvalidDefinition", "Invalid State Machine Definition: "),
         ({"Type": "Pass"}, {}, "InvalidDefinition", "Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: "),
-        (MACHINE, {"stateName": "Nowhere"}, "ValidationException", "State not found in definition"),
-        (EACH, {}, "InvalidDefinition", "TestState API does not support Map or Parallel states. Supported state types "
-                                        "include: [Task, Wait, Pass, Succeed, Fail, Choice]"),
-        (TASK, {}, "ValidationException", "RoleArn must be specified when testing a Task state"),
+        (MACHINE, {"stateName": "Nowhere"}, INVALID, "State not found in definition"),
+        (EACH, {}, "InvalidDefinition", NO_MAP),
+        (TASK, {}, INVALID, "RoleArn must be specified when testing a Task state"),
         (PASS, {"roleArn": "x"}, "InvalidArn", "Invalid Arn: 'Invalid ARN prefix: x'"),
-        (PASS, {"mock": result({})}, "ValidationException", "State type 'Pass' is not supported when a mock is specified"),
-        (TASK, {"mock": {**result({}), "errorOutput": {"error": "E"}}}, "ValidationException",
-         "A test mock should have only one of the following fields: [result, errorOutput]."),
-        (TASK, {"mock": {}}, "ValidationException",
-         "A test mock should have only one of the following fields: [result, errorOutput]."),
-        (TASK, {"mock": result({}), "revealSecrets": True}, "ValidationException",
-         "TestState does not support RevealSecrets when a mock is specified."),
-        (TASK, {"mock": {"result": "{"}}, "ValidationException", "Mocked result must be valid JSON"),
-        (EACH, {"mock": result({})}, "ValidationException", "Mocked result must be an array."),
-        (PARALLEL, {"mock": result({})}, "ValidationException", "Mocked result must be an array."),
-        (PARALLEL, {"mock": result([1])}, "ValidationException",
-         "Mocked result must contain the same number of items as number of Parallel branches."),
-        (WRITTEN, {"mock": result([1])}, "ValidationException", "Mocked result must be a JSON object."),
-        (PASS, {"stateConfiguration": {"mapIterationFailureCount": 1}}, "ValidationException",
-         "TestState does not support MapIterationFailureCount when a mock is not specified."),
-        (EACH, {"mock": result([1]), "input": "[1]", "stateConfiguration": {"mapIterationFailureCount": 2}},
-         "ValidationException", "Map iteration failure count must be less than or equal to the number of Map iterations"),
-        (PASS, {"context": '{"Pokedex": {}}'}, "ValidationException",
-         "Invalid Context object provided: Field 'Pokedex' is not allowed"),
-        (PASS, {"context": '{"Map": {}}'}, "ValidationException",
-         "Invalid Context object provided: 'Map' field is not supported when mocking a Context object"),
-        (PASS, {"context": "[]"}, "ValidationException", "Invalid Context object provided: "),
-        (PASS, {"context": '{"State": {"RetryCount": true}}'}, "ValidationException", "Invalid Context object provided: "),
-        (PASS, {"variables": "[]"}, "ValidationException", "Invalid variables provided: "),
+        (PASS, {"mock": result({})}, INVALID, "State type 'Pass' is not supported when a mock is specified"),
+        (TASK, {"mock": {**result({}), "errorOutput": {"error": "E"}}}, INVALID, ONE_OF),
+        (TASK, {"mock": {}}, INVALID, ONE_OF),
+        (
+            TASK, {"mock": result({}), "revealSecrets": True}, INVALID,
+            "TestState does not support RevealSecrets when a mock is specified.",
+        ),
+        (TASK, {"mock": {"result": "{"}}, INVALID, "Mocked result must be valid JSON"),
+        (EACH, {"mock": result({})}, INVALID, "Mocked result must be an array."),
+        (PARALLEL, {"mock": result({})}, INVALID, "Mocked result must be an array."),
+        (
+            PARALLEL, {"mock": result([1])}, INVALID,
+            "Mocked result must contain the same number of items as number of Parallel branches.",
+        ),
+        (WRITTEN, {"mock": result([1])}, INVALID, "Mocked result must be a JSON object."),
+        (PASS, {"stateConfiguration": {"mapIterationFailureCount": 1}}, INVALID, NO_COUNT),
+        (
+            EACH, {"mock": result([1]), "input": "[1]", "stateConfiguration": {"mapIterationFailureCount": 2}},
+            INVALID, COUNT,
+        ),
+        (PASS, {"context": '{"Pokedex": {}}'}, INVALID, f"{CONTEXT}Field 'Pokedex' is not allowed"),
+        (
+            PASS, {"context": '{"Map": {}}'}, INVALID,
+            f"{CONTEXT}'Map' field is not supported when mocking a Context object",
+        ),
+        (PASS, {"context": "[]"}, INVALID, CONTEXT),
+        (PASS, {"context": '{"State": {"RetryCount": true}}'}, INVALID, CONTEXT),
+        (PASS, {"variables": "[]"}, INVALID, "Invalid variables provided: "),
         (PASS, {"input": "{"}, "InvalidExecutionInput", "Invalid State Machine Execution Input: "),
-        ({**TASK, "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken"}, {"roleArn": ROLE},
-         "InvalidDefinition", "TestState API does not support the resource "),
+        (CALLBACK, {"roleArn": ROLE}, "InvalidDefinition", "TestState API does not support the resource "),
     ],
 )
 async def test_what_is_refused(service, definition, fields, code, says):
@@ -144,22 +165,20 @@ async def test_a_worker_that_fails_or_is_missing(service):
 
 
 @pytest.mark.parametrize("fields", [{"TimeoutSeconds": 3}, {"TimeoutSeconds": 100, "HeartbeatSeconds": 3}, {}])
-async def test_nothing_takes_longer_than_it_may(service, fields):
-    import anyio
-
-    @service.engine.work("f")
+async def test_nothing_takes_longer_than_it_may(hasty, fields):
+    @hasty.engine.work("f")
     async def sleeps(event):
         await anyio.sleep_forever()
 
-    told = await ask(service, {**TASK, **fields}, roleArn=ROLE)
+    told = await ask(hasty, {**TASK, **fields}, roleArn=ROLE)
     assert (told["status"], told["error"]) == ("FAILED", "States.Timeout")
 
 
-async def test_waits_are_waited_for_but_not_for_ever(service):
-    began = service.engine.clock.now()
-    assert (await ask(service, {"Type": "Wait", "Seconds": 200, "Next": "On"}))["nextState"] == "On"
-    assert service.engine.clock.now() - began == 200_000
-    told = await ask(service, {"Type": "Wait", "Seconds": 301, "Next": "On"})
+async def test_waits_are_waited_for_but_not_for_ever(hasty):
+    began = hasty.engine.clock.now()
+    assert (await ask(hasty, {"Type": "Wait", "Seconds": 200, "Next": "On"}))["nextState"] == "On"
+    assert hasty.engine.clock.now() - began == 200_000
+    told = await ask(hasty, {"Type": "Wait", "Seconds": 301, "Next": "On"})
     assert (told["status"], told["error"]) == ("FAILED", "States.Timeout")
 
 

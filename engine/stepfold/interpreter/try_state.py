@@ -244,7 +244,7 @@ class Trial:
             value = template.render(self._scope(seen), moment)
         except QueryError as error:
             self._tell(facts.EvaluationAnswered(field, error=error.error, cause=error.cause), moment)
-        except Overrun:
+        except (Overrun, RecursionError):
             cause = f"The expression of the field '{field}' takes too many steps."
             self._tell(facts.EvaluationAnswered(field, error=RUNTIME, cause=cause), moment)
         else:
@@ -275,6 +275,9 @@ class Trial:
                     return
         except QueryError as error:
             self._record.fail(self.machine, self.frame, failure.of_query(self.frame, error), moment)
+        except (Overrun, RecursionError):
+            cause = "The expressions of the field 'ItemSelector' take too many steps."
+            self._record.fail(self.machine, self.frame, Failure(RUNTIME, cause), moment)
         except dataflow.Met as error:
             self._record.fail(self.machine, self.frame, error.failure, moment)
         else:
@@ -317,13 +320,17 @@ class Trial:
     def _threshold(self, name: str, written: float | str | None, path: str | None) -> float | None:
         """A threshold as the state says it, noted; what is no number is passed over (unverified: AWS may fail it)."""
         if path is not None:
-            seen = Scope(self.noted["afterInputPath"], dict)
+            seen = Scope(self.noted.get("afterInputPath", self.setting.input), dict)
             try:
                 written = compile_path(path).pick(self._scope(seen))
             except QueryError:
                 return None
         if isinstance(written, bool) or not isinstance(written, int | float):
             return None
+        if isinstance(written, float):
+            if name == "toleratedFailureCount":
+                return None
+            written = float(written)  # without the literal that it was read from
         self.noted[name] = written
         return written
 

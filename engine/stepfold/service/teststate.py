@@ -126,6 +126,7 @@ def _setting(engine: Engine, found: Single, request: shapes.TestStateInput) -> S
     home = engine.home
     name, machine = str(uuid.uuid4()), str(uuid.uuid4())
     configured = request.stateConfiguration or shapes.TestStateConfiguration()
+    # `errorCausedByState` names where inside a Map or Parallel a mocked error came from: no answer depends on it.
     return Setting(
         input=_input(request.input),
         # Recorded: an execution as an Express workflow has it, of a machine that is nowhere else.
