@@ -235,10 +235,9 @@ class Trial:
     def _evaluate(self, moment: Moment) -> None:
         """Render the field that the state asks for, and note what it came to."""
         frame = self.frame
-        asked = frame.evaluating
-        if asked is None:
+        if frame.evaluating is None:
             raise AssertionError("there is nothing to evaluate")
-        field = asked.field
+        field = frame.evaluating.field
         template, seen = evaluation(self.machine, self.execution, frame, moment)
         try:
             value = template.render(self._scope(seen), moment)

@@ -248,7 +248,7 @@ class _Tried:
             except TaskError as error:
                 return Failure(error.error, error.cause)
             except NoWorker as missing:
-                return _nobody(missing)
+                return _nobody(self.engine, missing)
             finally:
                 alarm.cancel()
                 deadline.over()
@@ -261,10 +261,10 @@ def _check_failures(trial: Trial, configured: shapes.TestStateConfiguration) -> 
         raise CallerError("Map iteration failure count must be less than or equal to the number of Map iterations")
 
 
-def _nobody(missing: NoWorker) -> Failure:
+def _nobody(engine: Engine, missing: NoWorker) -> Failure:
     """A function that is not there, as Lambda says it; and any other resource, in our words."""
     if missing.function is not None:
-        return Failure("Lambda.ResourceNotFoundException", f"Function not found: {missing.function}")
+        return Failure("Lambda.ResourceNotFoundException", f"Function not found: {engine.home.function(missing.function)}")
     return Failure(TASK_FAILED, str(missing))
 
 
