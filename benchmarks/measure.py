@@ -54,11 +54,11 @@ def _quiet() -> None:
 
 
 def measured(name: str, unit: str, against: str, rounds: int, work: Callable[..., Round], *arguments: Any) -> Line:
-    """The medians of some rounds; what else was seen is told as its greatest."""
+    """The medians of some rounds, also of what else was seen."""
     taken = [fresh(work, *arguments) for _ in range(rounds)]
     figure = statistics.median(one.figure for one in taken)
     yardstick = statistics.median(one.yardstick for one in taken)
-    seen = {what: max(one.seen[what] for one in taken) for what in taken[0].seen}
+    seen = {what: statistics.median(one.seen[what] for one in taken) for what in taken[0].seen}
     return {
         "name": name,
         "figure": round(figure),

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 
 class CallerError(Exception):
-    """A call that cannot be carried out as it was made; `code` is AWS's name for the mistake."""
+    """A call that cannot be carried out as it was made; `code` is AWS's name for the mistake.
+
+    `members` is what AWS tells beside the message, such as the `reason` of a ValidationException.
+    """
 
     code = "ValidationException"
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.members = {} if reason is None else {"reason": reason}
 
 
 class InvalidDefinition(CallerError):
@@ -77,10 +81,82 @@ class StateMachineDoesNotExist(CallerError):
     code = "StateMachineDoesNotExist"
 
 
+class StateMachineDeleting(CallerError):
+    """The machine is on its way out: it goes when its executions have ended."""
+
+    code = "StateMachineDeleting"
+
+
+class StateMachineLimitExceeded(CallerError):
+    """There are as many machines as AWS lets one account have."""
+
+    code = "StateMachineLimitExceeded"
+
+
+class ServiceQuotaExceeded(CallerError):
+    """The machine has as many versions or aliases as AWS lets it have."""
+
+    code = "ServiceQuotaExceededException"
+
+
+class Conflicting(CallerError):
+    """What is asked for goes against what is there: another revision, another alias of that name, an alias in use."""
+
+    code = "ConflictException"
+
+
+class ResourceNotFound(CallerError):
+    """Nothing of that ARN is there to be tagged, or pointed to."""
+
+    code = "ResourceNotFound"
+
+
+class TooManyTags(CallerError):
+    """More tags than a resource may carry."""
+
+    code = "TooManyTags"
+
+
+class MissingRequiredParameter(CallerError):
+    """A call that names nothing to change."""
+
+    code = "MissingRequiredParameter"
+
+
+class InvalidLoggingConfiguration(CallerError):
+    """A machine's logging that AWS would refuse."""
+
+    code = "InvalidLoggingConfiguration"
+
+
+class InvalidEncryptionConfiguration(CallerError):
+    """A machine's encryption that AWS would refuse."""
+
+    code = "InvalidEncryptionConfiguration"
+
+
 class InvalidToken(CallerError):
-    """A task token that this engine never gave out."""
+    """A task token that this engine never gave out, or a page token that no list did."""
 
     code = "InvalidToken"
+
+
+class InvalidOutput(CallerError):
+    """The output of a task is not JSON, too large, or too deep."""
+
+    code = "InvalidOutput"
+
+
+class ActivityDoesNotExist(CallerError):
+    """No activity of that ARN is known to this store."""
+
+    code = "ActivityDoesNotExist"
+
+
+class ActivityWorkerLimitExceeded(CallerError):
+    """More workers poll for one activity than AWS lets."""
+
+    code = "ActivityWorkerLimitExceeded"
 
 
 class TaskTimedOut(CallerError):

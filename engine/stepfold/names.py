@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import NamedTuple
 
-from .errors import InvalidName
+from .errors import InvalidArn, InvalidName
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 PARTITION = "aws"
 
+_ASKED_DIGITS = 18
 _FORBIDDEN = re.compile(
     r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]"
 )
@@ -37,11 +39,66 @@ def parse_arn(text: str) -> Arn | None:
     return Arn(*parts[1:])
 
 
+class MachineArn(NamedTuple):
+    """What an ARN of a state machine says: the machine's own ARN, and what qualifies it.
+
+    `qualifier` is a version's number or an alias, `label` that of a Map state whose children run as a machine.
+    """
+
+    arn: str
+    name: str
+    qualifier: str | None = None
+    label: str | None = None
+
+
+def states_arn(text: str, *kinds: str) -> tuple[str, str]:
+    """The kind and the rest of a Step Functions ARN that is one of these kinds; raises InvalidArn (texts recorded)."""
+    arn = parse_arn(text)
+    if arn is None or arn.service != "states":
+        raise InvalidArn(f"Invalid Arn: 'Invalid ARN prefix: {text}'")
+    kind, _, rest = arn.resource.partition(":")
+    if kind not in kinds:
+        raise InvalidArn(f"Invalid Arn: 'Resource type not valid in this context: {kind}'")
+    return kind, rest
+
+
+def machine_arn(text: str) -> MachineArn:
+    """A state machine's ARN, taken apart; raises InvalidArn."""
+    _, rest = states_arn(text, "stateMachine")
+    named, colon, qualifier = rest.partition(":")
+    name, slash, label = named.partition("/")
+    if not name or (colon and not qualifier) or (slash and not label) or ":" in qualifier:
+        raise InvalidArn(f"Invalid Arn: 'Invalid ARN resource: {rest}'")
+    own = text[: len(text) - len(rest)] + name
+    return MachineArn(own, name, qualifier or None, label or None)
+
+
 def check_name(name: str) -> str:
     """The name itself, if AWS would take it for a machine or an execution; raises InvalidName."""
     if not 1 <= len(name) <= 80 or _FORBIDDEN.search(name):
         raise InvalidName(f"Invalid Name: '{name}'")
     return name
+
+
+def task_token(execution: str, asked: int, nonce: bytes) -> str:
+    """A task token: it tells the engine which task it answers, and nobody can make it up.
+
+    Letters, digits, `-` and `_` alone, so that it can travel in an address.
+    """
+    return base64.urlsafe_b64encode(f"{execution}#{asked}#{nonce.hex()}".encode()).decode().rstrip("=")
+
+
+def read_token(token: str) -> tuple[str, int] | None:
+    """The execution's ARN and the number of the event that asked; None for a text that is no token."""
+    try:
+        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        return None
+    execution, _, rest = text.partition("#")
+    asked, _, nonce = rest.partition("#")
+    if not nonce or not asked.isdecimal() or len(asked) > _ASKED_DIGITS:
+        return None
+    return execution, int(asked)
 
 
 class Home(NamedTuple):
@@ -54,6 +111,10 @@ class Home(NamedTuple):
     def machine(self, name: str) -> str:
         """The ARN of a state machine."""
         return f"arn:{self.partition}:states:{self.region}:{self.account}:stateMachine:{name}"
+
+    def activity(self, name: str) -> str:
+        """The ARN of an activity."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:activity:{name}"
 
     def execution(self, machine: str, name: str) -> str:
         """The ARN of an execution of the machine of that name."""

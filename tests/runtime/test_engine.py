@@ -251,7 +251,11 @@ async def test_a_closed_engine_is_entered_again(tmp_path, clock):
     engine = Engine(tmp_path / "store.db", clock=clock)
     async with engine:
         waits = await engine.start(await engine.create("machine", wait(10)), name="waits")
+    engine.failed["someone"] = ValueError("of its former life")
     async with engine:
+        assert not engine.failed
+        await let_go_on()
+        assert len(engine.timers) == 1, "none is left of its former life"
         clock.advance(10)
         assert await waits.result() == {}
         fails = await engine.start(await engine.create("fails", one(Type="Fail", Error="No")))
@@ -294,6 +298,33 @@ async def test_a_cancelled_block_leaves_nothing_waiting(tmp_path):
                 scope.cancel()
                 await anyio.sleep_forever()
     assert outcome == ["the engine is closed; what it ran goes on when it is opened again"]
+
+
+async def test_what_was_to_be_kept_with_it_and_fails_closes_it_again(tmp_path):
+    class Belonging:
+        def __init__(self, fails):
+            self.fails, self.log = fails, []
+
+        async def __aenter__(self):
+            self.log.append("in")
+            if self.fails == "in":
+                raise ValueError("it cannot begin")
+
+        async def __aexit__(self, *_):
+            self.log.append("out")
+            if self.fails == "out":
+                raise ValueError("it cannot end")
+
+    for fails, log in (("in", ["in"]), ("out", ["in", "out"])):
+        engine = Engine(tmp_path / "store.db")
+        first, second = engine.keep(Belonging("")), engine.keep(Belonging(fails))
+        with pytest.raises(ValueError, match=f"cannot {'begin' if fails == 'in' else 'end'}"):
+            async with engine:
+                pass
+        assert (first.log, second.log) == (["in", "out"], log)
+        second.fails = ""
+        async with engine:  # the file was let go
+            assert await (await engine.start(await engine.create("machine", DONE))).result() == {}
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------

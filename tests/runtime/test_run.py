@@ -6,7 +6,6 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 from tests.runtime.world import (
-    CALLBACK,
     DONE,
     FUNCTION,
     LOOP,
@@ -14,11 +13,13 @@ from tests.runtime.world import (
     Around,
     Failing,
     Holding,
+    asks,
     both,
     call,
     caught,
     each,
     facts_of,
+    heavy,
     let_go_on,
     one,
     then,
@@ -29,8 +30,10 @@ from tests.runtime.world import (
 from stepfold import Engine, ExecutionFailed, Limits
 from stepfold.errors import StateMachineDoesNotExist
 from stepfold.interpreter import signals
+from stepfold.language.failures import Failure
 from stepfold.query.values import Value
 from stepfold.runtime import catalog
+from stepfold.runtime import run as runs
 from stepfold_store import Entry, StoreClosed, StoreError
 from stepfold_store.memory import MemoryStore
 
@@ -98,12 +101,10 @@ async def test_a_start_that_the_closing_engine_cuts_off_is_not_acknowledged():
 
 async def test_what_is_decided_away_before_it_is_durable_is_never_begun(clock):
     """A call, a wait, a retry and an evaluation are owed by a decision that a stop overtakes."""
-    heavy = {"StartAt": "Heavy", "States": {"Heavy": {"Type": "Pass", "End": True, "Parameters": {
-        "n.$": "States.ArrayRange(0, $, 1)"}}}}
     store = Holding(MemoryStore())
     async with Counted(store, clock=clock) as engine, anyio.create_task_group() as group:
-        machine = await engine.create("machine", {**both(call(), wait(YEAR), heavy), "TimeoutSeconds": YEAR})
-        group.start_soon(lambda: engine.start(machine, 5, name="monday"))
+        machine = await engine.create("machine", {**both(call(), wait(YEAR), heavy()), "TimeoutSeconds": YEAR})
+        group.start_soon(lambda: engine.start(machine, {"names": []}, name="monday"))
         await let_go_on()
         run = next(iter(engine.runs.values()))
         group.start_soon(engine.tell, run, signals.Stop())
@@ -118,6 +119,46 @@ async def test_what_is_decided_away_before_it_is_durable_is_never_begun(clock):
         assert engine._idle()
 
 
+@pytest.mark.parametrize("owed", [wait(YEAR), heavy(), call()], ids=["wait", "evaluation", "call"])
+async def test_what_a_failing_sibling_decides_away_before_it_is_durable_is_never_begun(owed, clock):
+    store = Holding(MemoryStore(), holds=False)
+    engine = Counted(store, clock=clock)
+    engine.work("send")(lambda event: event)
+    machine = both(then(asks(), owed), asks(), Catch=[{"ErrorEquals": ["States.ALL"], "Next": "Rest"}])
+    machine["States"]["Rest"] = {"Type": "Wait", "Seconds": 5, "End": True}
+    async with engine, anyio.create_task_group() as group:
+        handle = await engine.start(await engine.create("machine", machine), {"names": []})
+        run = engine.runs[handle.arn]
+        await until(lambda: run.quiet and all(frame.waits.submitted for frame in run.execution.asked.values()))
+        first, second = run.execution.asked
+        store.holds = True
+        group.start_soon(engine.tell, run, signals.Succeeded(first, Value(b'{"names":[]}')))
+        group.start_soon(engine.tell, run, signals.Failed(second, Failure("No", None)))
+        await until(lambda: len(store.held) == 2)
+        store.holds = False
+        store.let_go()
+        await let_go_on()
+        assert not engine.failed
+        assert engine.calls == []
+        assert len(engine.timers) == 1, "the rest's alone"
+        clock.advance(5)
+        assert (await handle.result())["Error"] == "No"
+
+
+async def test_what_costs_too_much_for_a_decision_is_evaluated_beside():
+    disk = MemoryStore()
+    async with Engine(Around(disk)) as engine:
+        machine = await engine.create("machine", heavy())
+        handle = await engine.start(machine, {"names": ["anna", "bert"]})
+        assert await handle.result() == {"found": ["anna"]}
+        assert (await facts_of(disk, handle.arn))[2:4] == ["EvaluationAsked", "EvaluationAnswered"]
+        stopped = await engine.start(machine, {"names": ["anna"]})
+        await stopped.stop()
+        assert (await stopped.describe()).status == "ABORTED"
+        async with Engine(Around(disk)) as other:
+            assert not other.runs
+
+
 # --- turns ------------------------------------------------------------------------------------------------------------
 
 
@@ -127,8 +168,8 @@ async def test_an_endless_loop_leaves_the_others_their_turns(kind, tmp_path):
         loops = await engine.start(await engine.create("loop", LOOP))
         machine = await engine.create("machine", call())
         with anyio.fail_after(20):
-            handles = [await engine.start(machine, number) for number in range(100)]
-            assert [await handle.result() for handle in handles] == list(range(100))
+            handles = [await engine.start(machine, number) for number in range(20)]
+            assert [await handle.result() for handle in handles] == list(range(20))
             assert loops.arn in engine.runs
             await loops.stop()
         assert (await loops.describe()).status == "ABORTED"
@@ -438,8 +479,6 @@ async def test_a_call_in_flight_at_a_crash(on_interrupt):
 async def test_what_others_decide_while_it_resumes_is_begun_once():
     """An answer from outside comes while the resume waits for the disk: what it owes is not begun by both."""
     disk = MemoryStore()
-    asks = one(Type="Task", Resource=CALLBACK, Parameters={"FunctionName": "send", "Payload": 1})
-
     def made(store):
         engine = Counted(store)
         go = anyio.Event()
@@ -457,7 +496,7 @@ async def test_what_others_decide_while_it_resumes_is_begun_once():
 
     engine, _ = made(Around(disk))
     async with engine:
-        await engine.start(await engine.create("machine", both(call("slow"), then(asks, call()))), 1, name="monday")
+        await engine.start(await engine.create("machine", both(call("slow"), then(asks(), call()))), 1, name="monday")
         await let_go_on()
     store = Holding(disk)
     engine, go = made(store)
@@ -476,6 +515,58 @@ async def test_what_others_decide_while_it_resumes_is_begun_once():
         go.set()
         assert await handle.result() == ["slow", "answer"]
     assert not engine.failed
+
+
+async def test_what_is_told_before_it_resumes_is_begun_once(clock):
+    """The engine is still opening, and reads another log, when an answer comes."""
+    disk = MemoryStore()
+    engine = Counted(Around(disk), clock=clock)
+    engine.work("send")(lambda event: event)
+    async with engine:
+        handle = await engine.start(await engine.create("machine", both(then(asks(), call()), call("nobody"))))
+        await until(lambda: (run := engine.runs[handle.arn]).quiet and run.missing)
+        clock.advance(1)
+        other = await engine.start(await engine.create("other", wait(YEAR)))
+
+    class Slow(Around):
+        go = anyio.Event()
+
+        async def read(self, stream, after=0, **more):
+            if stream == catalog.stream_of(other.arn):
+                await self.go.wait()
+            async for records in self.inner.read(stream, after, **more):
+                yield records
+
+    store = Slow(disk)
+    engine = Engine(store, clock=clock)
+    go = anyio.Event()
+    attempts = []
+
+    @engine.work()
+    async def work(event, context):
+        attempts.append(context.attempt)
+        await go.wait()
+        return event
+
+    async with anyio.create_task_group() as group:
+
+        async def tell():
+            await until(lambda: handle.arn in engine.runs)
+            run = engine.runs[handle.arn]
+            asked = next(seq for seq, frame in run.execution.asked.items() if frame.waits.outward)
+            await engine.tell(run, signals.Succeeded(asked, Value(b"1")))
+            await until(lambda: attempts)
+            store.go.set()
+
+        group.start_soon(tell)
+        async with engine:
+            await let_go_on()
+            assert attempts == [1]
+            go.set()
+            engine.work("nobody")(lambda event: event)
+            assert await engine.execution(handle.arn).result() == [1, {}]
+            assert attempts == [1]
+            assert not engine.failed
 
 
 async def test_after_a_conflict_it_is_folded_afresh_and_goes_on():
@@ -578,31 +669,34 @@ async def test_one_written_by_a_newer_release_is_left_alone():
         assert "written by a newer stepfold" in str(engine.failed[handle.arn])
 
 
-async def test_a_decision_that_breaks_harms_its_own_execution_alone(monkeypatch, clock):
+@pytest.mark.parametrize("broken", [signals.Rang, signals.Stop], ids=["while it rings", "while it is told"])
+async def test_a_decision_that_breaks_harms_its_own_execution_alone(broken, monkeypatch, clock):
     """Ours, that is: a bug. Memory may be ahead of the disk then, so nothing more is decided on it."""
-    from stepfold.runtime import run as module
-
-    real = module.decide
+    real = runs.decide
 
     def breaks(machine, execution, signal, moment):
         decision = real(machine, execution, signal, moment)
-        if isinstance(signal, signals.Rang) and execution.started.name == "bad":
+        if isinstance(signal, broken) and execution.started.name == "bad":
             raise ZeroDivisionError("a bug")
         return decision
 
-    monkeypatch.setattr(module, "decide", breaks)
+    monkeypatch.setattr(runs, "decide", breaks)
     disk = MemoryStore()
     async with Engine(Around(disk), clock=clock) as engine:
         machine = await engine.create("machine", wait(10))
         bad = await engine.start(machine, name="bad")
         good = [await engine.start(machine, number) for number in range(10)]
+        if broken is signals.Stop:
+            with pytest.raises(ZeroDivisionError):
+                await bad.stop()
+            assert engine.failed.keys() == {bad.arn}
         clock.advance(10)
         assert [await handle.result() for handle in good] == list(range(10))
         for ask in (bad.result, bad.stop, engine.execution(bad.arn).result):
             with pytest.raises(ZeroDivisionError):
                 await ask()
         assert engine.failed.keys() == {bad.arn}
-        assert await (await engine.start(machine, name="after")).describe()
+        assert (await bad.describe()).status == "RUNNING"
     monkeypatch.undo()
     async with Engine(Around(disk), clock=clock) as engine:
         assert await engine.execution(bad.arn).result() == {}, "its log is whole"

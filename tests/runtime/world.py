@@ -66,6 +66,16 @@ def then(first, second):
     }}
 
 
+def asks(**more):
+    """A machine that asks somebody outside, and waits for the answer."""
+    return one(Type="Task", Resource=CALLBACK, Parameters={"FunctionName": "send", "Payload": 1}, **more)
+
+
+def heavy():
+    """A machine whose one expression is not evaluated inside a decision."""
+    return one(Type="Pass", Parameters={"found.$": "$.names[?(@ =~ /a.*/)]"})
+
+
 async def until(true, patience=10):
     """Let the others go on until something is true."""
     with anyio.fail_after(patience):

@@ -60,7 +60,7 @@ def decide(machine: Machine, execution: Execution, signal: Signal, moment: Momen
         record.last(facts.ExecutionFailed(RUNTIME, cause))
     closed, execution.closed = execution.closed, []
     owed = execution.owed(before) if record.events else []
-    if isinstance(signal, signals.Heartbeat) and record.events:
+    if isinstance(signal, signals.Heartbeat | signals.Started) and record.events:
         owed[:0] = execution.watch(signal.asked)
     return Decision(record.events, owed, closed)
 

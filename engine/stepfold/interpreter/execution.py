@@ -30,7 +30,7 @@ from .frames import (
     Timer,
     deadline,
 )
-from .signals import Effect, Evaluate, Invoke, Sleep
+from .signals import Effect, Evaluate, Invoke, Offer, Sleep
 
 Status: TypeAlias = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 Apply: TypeAlias = "Callable[[Execution, Frame, Event, Any], None]"
@@ -131,7 +131,10 @@ class Execution:
             yield Sleep(asked, waits.until)
         elif isinstance(waits, Invocation):
             yield from self.watch(asked)
-            if not waits.submitted:
+            if waits.activity:
+                if not waits.started:
+                    yield Offer(asked, waits.resource, waits.arguments, waits.token or "")
+            elif not waits.submitted:
                 yield invoke(frame, waits)
 
     def watch(self, asked: int) -> Iterator[Sleep]:
@@ -319,8 +322,10 @@ def _invocation(frame: Frame) -> Invocation:
     return frame.waits
 
 
-def _taken_on(execution: Execution, frame: Frame, _event: Event, _fact: facts.TaskStarted) -> None:
-    _invocation(frame).started = True
+def _taken_on(execution: Execution, frame: Frame, event: Event, _fact: facts.TaskStarted) -> None:
+    call = _invocation(frame)
+    call.started = True
+    call.since = call.beat = event.at
 
 
 def _submitted(execution: Execution, frame: Frame, _event: Event, _fact: facts.TaskSubmitted) -> None:

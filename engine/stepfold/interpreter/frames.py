@@ -41,6 +41,11 @@ class Invocation:
         self.started = False
         self.submitted = False
 
+    @property
+    def activity(self) -> bool:
+        """Whether somebody must come for it."""
+        return self.outward and ":activity:" in self.resource
+
 
 class Timer:
     """A frame waits for a moment, in milliseconds since the epoch."""
@@ -173,7 +178,12 @@ DEADLINE_ALLOWANCE = 8
 
 
 def deadline(call: Invocation) -> int | None:
-    """When the task must be answered or give a sign of life, in milliseconds since the epoch."""
+    """When the task must be answered or give a sign of life, in milliseconds since the epoch.
+
+    For an activity's task the time begins when somebody comes for it.
+    """
+    if call.activity and not call.started:
+        return None
     due = None if call.timeout is None else call.since + call.timeout * 1000
     if (silent := silence(call)) is not None:
         due = silent if due is None else min(due, silent)

@@ -136,6 +136,15 @@ class Invoke(_Message, frozen=True):
     outward: bool
 
 
+class Offer(_Message, frozen=True):
+    """Hold the task out to whoever polls for its activity, and tell `Started` once somebody takes it."""
+
+    asked: int
+    activity: str
+    arguments: Value
+    token: str
+
+
 class Sleep(_Message, frozen=True):
     """Tell `Rang`, or for a task `TimedOut`, once the moment `until` has come."""
 
@@ -152,4 +161,4 @@ class Evaluate(_Message, frozen=True):
     field: str
 
 
-Effect: TypeAlias = Invoke | Sleep | Evaluate
+Effect: TypeAlias = Invoke | Offer | Sleep | Evaluate

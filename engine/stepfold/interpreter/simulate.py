@@ -27,7 +27,7 @@ from .decide import Decision, decide, evaluation
 from .execution import Execution
 from .facts import Event
 from .frames import Invocation
-from .signals import Effect, Evaluate, Invoke, Signal, Sleep
+from .signals import Effect, Evaluate, Invoke, Offer, Signal, Sleep
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine
@@ -167,12 +167,12 @@ class Simulation:
             for asked, frame in self.execution.asked.items()
             if isinstance(frame.waits, Invocation) and frame.waits.asked == asked
         ]
-        interrupted = tuple(asked for asked, frame in calls if not _submitted(frame.waits))
+        interrupted = tuple(asked for asked, frame in calls if _here(frame.waits))
         if interrupted:
             failing = {asked for asked, frame in calls if frame.state in self.failing}
             self.tell(signals.Interrupted(interrupted, tuple(sorted(failing.intersection(interrupted)))), owed=False)
         for asked, frame in calls:
-            if _submitted(frame.waits) and self.execution.asked.get(asked) is frame:
+            if _elsewhere(frame.waits) and self.execution.asked.get(asked) is frame:
                 self._answer(asked)  # whoever was handed the job has not gone away
         self._begin(self.execution.owed())
         self._continue()
@@ -231,7 +231,7 @@ class Simulation:
     def _begin(self, owed: Iterable[Effect]) -> None:
         for effect in owed:
             match effect:
-                case Invoke():
+                case Invoke() | Offer():
                     self._answer(effect.asked)
                 case Sleep(asked, until, True):
                     self._push(until, signals.TimedOut(asked), asked)
@@ -265,9 +265,9 @@ class Simulation:
 
     def _outside(self, call: Invocation, answer: Answer, begun: int) -> None:
         """What comes from outside beside the answer: that it was taken on or handed over, and signs of life."""
-        if ":activity:" in call.resource:
+        if call.activity and not call.started:
             self._push(begun, signals.Started(call.asked, "somebody"), call.asked)
-        elif not call.submitted:
+        elif not call.activity and not call.submitted:
             self._push(begun, signals.Submitted(call.asked, EMPTY_OBJECT), call.asked)
         if answer.beat:
             for at in range(begun + answer.beat, begun + answer.after, answer.beat):
@@ -364,8 +364,14 @@ class _Places:
         return seq - bisect_right(self._resumed, seq)
 
 
-def _submitted(waits: object) -> bool:
-    return isinstance(waits, Invocation) and waits.submitted
+def _elsewhere(waits: object) -> bool:
+    """Whether somebody outside has the task in hand."""
+    return isinstance(waits, Invocation) and (waits.submitted or (waits.activity and waits.started))
+
+
+def _here(waits: object) -> bool:
+    """Whether the task was being done in this process."""
+    return isinstance(waits, Invocation) and not waits.submitted and not waits.activity
 
 
 def _outcome(asked: int, answer: Answer) -> Signal:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
+from stepfold import names
 from stepfold.language import states
 from stepfold.language.failures import TASK_FAILED, TIMEOUT
 from stepfold.language.limits import MAX_WAIT_SECONDS
@@ -77,7 +78,7 @@ def _role(step: Step, execution: Execution, frame: Frame, moment: Moment) -> str
 
 def _token(execution: Execution, moment: Moment) -> str:
     """A task token: the execution, the event that will ask, and 128 unguessable bits."""
-    return f"{execution.started.arn}#{execution.version + 1}#{moment.secret(_TOKEN_BYTES).hex()}"
+    return names.task_token(execution.started.arn, execution.version + 1, moment.secret(_TOKEN_BYTES))
 
 
 def _said(step: Step) -> str:

@@ -15,6 +15,8 @@ ERROR: Literal["ERROR"] = "ERROR"
 WARNING: Literal["WARNING"] = "WARNING"
 
 SCHEMA = "SCHEMA_VALIDATION_FAILED"
+UNSUPPORTED = "NOT_SUPPORTED"
+"""Ours: right by the language, but not built yet."""
 
 _PLACEHOLDER = re.compile(r"\$\{[^{}]+\}")
 

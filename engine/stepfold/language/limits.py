@@ -8,10 +8,20 @@ DEFINITION_BYTES = 1_048_576
 """The largest definition (AWS)."""
 NAME_CHARACTERS = 80
 """The longest name of a machine, an execution or a state (AWS)."""
+MACHINES = 100_000
+"""How many machines there may be (AWS)."""
+VERSIONS = 1_000
+"""How many versions a machine may have (AWS)."""
+ALIASES = 100
+"""How many aliases a machine may have (AWS)."""
+TAGS = 50
+"""How many tags a machine or an activity may carry (AWS)."""
 MAX_SECONDS = 99_999_999
 """The largest TimeoutSeconds, HeartbeatSeconds, IntervalSeconds or Seconds (AWS)."""
 MAX_DELAY_SECONDS = 31_622_400
 """The largest MaxDelaySeconds of a retrier (AWS)."""
+ACTIVITY_POLLERS = 1_000
+"""How many workers may poll for one activity at once (AWS)."""
 LABEL_CHARACTERS = 40
 """The longest Label of a Map (AWS)."""
 READER_ITEMS = 100_000_000

@@ -31,7 +31,7 @@ from stepfold.query.values import Json, Value, admit, tree
 
 from . import states
 from .check import check
-from .diagnostics import ERROR, Diagnostic, as_invalid_definition, as_text
+from .diagnostics import ERROR, UNSUPPORTED, Diagnostic, as_invalid_definition, as_text
 from .resources import Resource, parse_resource
 from .rules import Rule, compile_rule, heavy
 
@@ -128,12 +128,27 @@ def load(definition: bytes | str | Mapping[str, Json], *, type: str = "STANDARD"
     raise InvalidDefinition(as_invalid_definition(diagnostics), tuple(diagnostics))
 
 
+def accept(definition: bytes | str | Mapping[str, Json], *, type: str = "STANDARD") -> tuple[bytes, Machine | None]:  # noqa: A002
+    """The text of a definition that AWS would take, and the machine: None where stepfold cannot run it yet.
+
+    Raises InvalidDefinition for one that is wrong.
+    """
+    try:
+        machine = load(definition, type=type)
+    except InvalidDefinition as refused:
+        errors = [found for found in refused.diagnostics if isinstance(found, Diagnostic) and found.severity == ERROR]
+        if any(found.code != UNSUPPORTED for found in errors):
+            raise
+        return as_text(definition), None
+    return machine.text, machine
+
+
 def unsupported(definition: Json) -> list[Diagnostic]:
     """What is right by the language, but cannot be run yet. The one place that knows: remove what is built."""
     found: list[Diagnostic] = []
 
     def refuse(place: str, what: str) -> None:
-        found.append(Diagnostic(ERROR, "NOT_SUPPORTED", f"stepfold cannot run {what} yet", place))
+        found.append(Diagnostic(ERROR, UNSUPPORTED, f"stepfold cannot run {what} yet", place))
 
     def look(block: Mapping[str, Json], root: str) -> None:
         for name, state in block["States"].items():

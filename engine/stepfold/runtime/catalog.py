@@ -16,15 +16,84 @@ from stepfold_store.contract import Entry, Store
 
 EXECUTION = "execution"
 MACHINE = "machine"
+VERSION = "version"
+ALIAS = "alias"
+TAGS = "tags"
+ACTIVITY = "activity"
+
+ACTIVE = "ACTIVE"
+DELETING = "DELETING"
+DELETED = "DELETED"
+"""The status of an entry that is about to be forgotten; whoever meets one passes it over."""
+
+# These Structs are what the store holds: a field may be added, with a default, and none may go or change its meaning.
+
+
+class Logging(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a machine logs, how much of it, and to which log groups (None: never said)."""
+
+    level: str = "OFF"
+    data: bool = False
+    destinations: tuple[str, ...] | None = None
+
+
+class Encryption(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The key that a machine names. Nothing is encrypted by it here: it is kept, and told."""
+
+    type: str = "AWS_OWNED_KEY"
+    key: str | None = None
+    reuse: int | None = None
 
 
 class MachineRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the catalog keeps of a machine: `definition` is the SHA-256 of its text."""
+    """What the catalog keeps of a machine: `definition` is the SHA-256 of its text.
+
+    `revision` is None until the first update, at `updated`. `versions` is the highest number ever given to a version.
+    `published` and `description` are what its creation said of a first version.
+    """
 
     name: str
     definition: str
     type: str = "STANDARD"
     role: str = ""
+    logging: Logging = Logging()
+    tracing: bool = False
+    encryption: Encryption = Encryption()
+    revision: str | None = None
+    updated: int | None = None
+    versions: int = 0
+    published: bool = False
+    description: str | None = None
+
+
+class VersionRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the catalog keeps of a version: its number, and the machine as it was when it was published."""
+
+    number: int
+    machine: MachineRow
+    description: str | None = None
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A version's number, and of a hundred starts how many go to it."""
+
+    version: int
+    weight: int
+
+
+class AliasRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the catalog keeps of an alias."""
+
+    name: str
+    routes: tuple[Route, ...]
+    description: str | None = None
+    updated: int | None = None
+
+
+class ActivityRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the catalog keeps of an activity."""
+
+    name: str
 
 
 class ExecutionRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,14 +138,35 @@ def stream_of(arn: str) -> str:
     return f"execution:{arn}"
 
 
-def machine_entry(arn: str, row: MachineRow, created: int) -> Entry:
+def machine_entry(arn: str, row: MachineRow, created: int, status: str = ACTIVE) -> Entry:
     """The catalog's entry of a machine."""
-    return Entry(MACHINE, arn, row.name, "ACTIVE", created, data=msgspec.json.encode(row))
+    return Entry(MACHINE, arn, row.name, status, created, data=msgspec.json.encode(row))
+
+
+def activity_entry(arn: str, row: ActivityRow, created: int) -> Entry:
+    """The catalog's entry of an activity."""
+    return Entry(ACTIVITY, arn, "", ACTIVE, created, data=msgspec.json.encode(row))
+
+
+def activity_row(entry: Entry) -> ActivityRow:
+    """The reverse."""
+    return msgspec.json.decode(entry.data, type=ActivityRow)
 
 
 def machine_row(entry: Entry) -> MachineRow:
     """The reverse."""
     return msgspec.json.decode(entry.data, type=MachineRow)
+
+
+def part_entry(arn: str, machine: str, row: VersionRow | AliasRow, created: int) -> Entry:
+    """The catalog's entry of a version or an alias of a machine."""
+    kind = VERSION if isinstance(row, VersionRow) else ALIAS
+    return Entry(kind, arn, machine, ACTIVE, created, data=msgspec.json.encode(row))
+
+
+def tombstone(kind: str, arn: str, at: int) -> Entry:
+    """What takes an entry's place until it is forgotten."""
+    return Entry(kind, arn, "", DELETED, at, at)
 
 
 def execution_entry(execution: Execution) -> Entry:

@@ -40,6 +40,8 @@ from stepfold_store import open_store
 from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
 
 from . import catalog
+from .activities import Activities
+from .callbacks import Callbacks
 from .catalog import Description, Summary
 from .clock import Chance, Clock, ManualClock, SystemClock
 from .handle import Handle
@@ -56,6 +58,8 @@ TURN = 32
 OPEN_EXECUTIONS = 100_000
 """How many executions may be open in one process (reliability notes, section 8)."""
 
+RESUMED_TOGETHER = 256
+"""Executions that are folded before they go on, so that the first decisions of all share a commit."""
 
 
 class Engine:
@@ -87,7 +91,9 @@ class Engine:
         self._chance = Chance(seed)
         self._source = store
         self._store: Store | None = None
-        self.registry = Registry(lambda: self.store, self.clock, self.home)
+        self.activities = Activities()
+        self.callbacks = Callbacks(self, self.activities)
+        self.registry = Registry(lambda: self.store, self.clock, self.home, self._chance)
         self._folding: dict[str, anyio.Event] = {}
         self._belongings: list[Any] = []
         self._stack = AsyncExitStack()
@@ -143,6 +149,7 @@ class Engine:
             source = self._source
             self._store = await open_store(source) if isinstance(source, str | PathLike) else source
             self._stack.push_async_callback(self._store.close)
+            await self.registry.open()
             for belonging in self._belongings:
                 await self._stack.enter_async_context(belonging)
             # Entered last, so left first: no call may see its child process go away and have that recorded.
@@ -172,9 +179,7 @@ class Engine:
             self._open = False
             self._busy = 0
             for run in list(self.runs.values()):
-                run.broken = run.broken or _closed()
-                run.begun.set()
-                run.ended.set()
+                run.abandon(_closed())
             self.runs.clear()
 
     @property
@@ -194,13 +199,16 @@ class Engine:
             entry async for entry in catalog.all_entries(self.store, catalog.EXECUTION, status="RUNNING",
                                                          newest_first=False)
         ]
-        for entry in open_ones:
-            await self._resume(entry.key)
+        for start in range(0, len(open_ones), RESUMED_TOGETHER):
+            runs = [await self._fold(entry.key) for entry in open_ones[start : start + RESUMED_TOGETHER]]
+            for run in runs:
+                if run is not None:
+                    self.spawn(run, run.resume)
         if open_ones:
             logger.info("resumed", executions=len(open_ones))
 
-    async def _resume(self, arn: str) -> Run | None:
-        """Fold an execution's log and go on; one that cannot be read is set aside, and harms nobody."""
+    async def _fold(self, arn: str) -> Run | None:
+        """An execution as its log has it, ready to go on; one that cannot be read is set aside, and harms nobody."""
         try:
             execution = await catalog.fold(self.store, arn)
             machine = await self.registry.machine(execution.started.definition)
@@ -208,7 +216,6 @@ class Engine:
                 return None
             run = Run(self, machine, execution, catalog.stream_of(arn))
             self.runs[arn] = run
-            self.spawn(run, run.resume)
         except StoreClosed:
             raise
         except Exception as error:  # whatever is wrong with one log must not keep the others from going on
@@ -235,7 +242,7 @@ class Engine:
         takes the old one's place (running executions keep the definition they began with). Raises InvalidDefinition,
         InvalidName, StateMachineAlreadyExists.
         """
-        return await self.registry.create(name, definition, type=type, role=role, replace=replace)
+        return await self.registry.register(name, definition, type=type, role=role, replace=replace)
 
     # --- executions ---------------------------------------------------------------------------------------------------
 
@@ -266,7 +273,8 @@ class Engine:
         compiled = await self.registry.machine(target.definition)
         if (other := self.runs.get(execution_arn)) is not None:
             # Another task was faster. An append that is sure to be refused would also cast doubt on those that follow.
-            await other.begun.wait()
+            if other.begun is not None:
+                await other.begun.wait()
             if (entry := await self.store.entry(catalog.EXECUTION, execution_arn)) is not None:
                 return await self._existing(entry, value)
             raise other.broken or _closed()
@@ -430,6 +438,10 @@ class Engine:
         self._decided = (self._decided + 1) % TURN
         return not self._decided
 
+    def offer(self, run: Run, effect: signals.Offer) -> None:
+        """A run waits for somebody who polls for an activity."""
+        self.activities.offer(run, effect)
+
     def missing(self, run: Run, missing: NoWorker) -> None:
         """A run waits for work that nobody is registered for."""
         logger.warning("waits for a worker", execution=run.execution.started.arn, resource=missing.resource,
@@ -452,7 +464,8 @@ class Engine:
 
             async def again() -> None:
                 try:
-                    await self._resume(arn)
+                    if (run := await self._fold(arn)) is not None:
+                        self.spawn(run, run.resume)
                 except StoreClosed as closed:
                     self.failed[arn] = closed
                 finally:

@@ -20,7 +20,7 @@ from stepfold.interpreter import facts, signals
 from stepfold.interpreter.decide import Decision, decide
 from stepfold.interpreter.execution import EXPIRY, Execution
 from stepfold.interpreter.frames import Invocation
-from stepfold.interpreter.signals import Effect, Evaluate, Invoke, Signal, Sleep
+from stepfold.interpreter.signals import Effect, Evaluate, Invoke, Offer, Signal, Sleep
 from stepfold.language.failures import Failure
 from stepfold.work.workers import Call, NoWorker, TaskError
 from stepfold_store.contract import Conflict, Record, StoreClosed, Ticket
@@ -62,7 +62,8 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 class Run:
     """An execution, alive.
 
-    `begun` is set once its start is durable, `ended` once its end is; `broken` says why it was given up instead.
+    `begun` is set, and gone, once its start is durable; `ended` is set once its end is; `broken` says why it was given
+    up instead.
     """
 
     def __init__(self, world: World[Run], machine: Machine, execution: Execution, stream: str) -> None:
@@ -70,7 +71,7 @@ class Run:
         self.machine = machine
         self.execution = execution
         self.stream = stream
-        self.begun = anyio.Event()
+        self.begun: anyio.Event | None = anyio.Event()
         self.ended = anyio.Event()
         self.broken: Exception | None = None
         self.missing: dict[int, NoWorker] = {}
@@ -80,6 +81,7 @@ class Run:
         self._rung: list[Signal] = []
         self._carrying_on = False
         self._closing = False
+        self._folded = execution.version
 
     # --- signals in ---------------------------------------------------------------------------------------------------
 
@@ -105,8 +107,8 @@ class Run:
         )
         for gone in decision.closed:
             self._cut_off(gone)
-        if self._alarms and (asked := getattr(signal, "asked", 0)) not in execution.asked:
-            self._hush(asked)  # an answer from outside: its deadline has no meaning any more
+        if (self._alarms or self._scopes) and (asked := getattr(signal, "asked", 0)) not in execution.asked:
+            self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
         return Told(ticket, decision.owed, ended)
 
     async def follow(self, told: Told) -> None:
@@ -132,8 +134,7 @@ class Run:
         except (Conflict, StoreClosed) as error:
             self.give_up(error)
             raise
-        if not self.begun.is_set():
-            self.begun.set()
+        self._has_begun()
         if told.ended:
             self._closing = True
             if not self._scopes:
@@ -193,6 +194,8 @@ class Run:
                 self._line_up(effect)
             elif isinstance(effect, Sleep):
                 self._sleep(effect)
+            elif isinstance(effect, Offer):
+                self.world.offer(self, effect)
             else:
                 self.world.spawn(self, self._evaluate, effect)
 
@@ -343,26 +346,26 @@ class Run:
 
     async def resume(self) -> None:
         """Go on where the log ends: whatever was in flight is begun again, and said so."""
-        self.begun.set()
+        self._has_begun()
         execution = self.execution
         failing = []
         asked = []
         for seq, frame in execution.asked.items():
             call = frame.waits
-            if isinstance(call, Invocation) and call.asked == seq and not call.submitted:
+            mine = seq <= self._folded  # what others, who were faster, have had it ask since is theirs to begin
+            if mine and isinstance(call, Invocation) and call.asked == seq and not call.submitted and not call.activity:
                 asked.append(seq)
                 found = self.world.workers.find(call.resource, call.arguments)
                 if found is not None and found.on_interrupt == "fail":
                     failing.append(seq)
         told = self.decide(signals.Interrupted(tuple(asked), tuple(failing))) if asked else None
-        # Listed before the wait: what others decide meanwhile is theirs to begin.
-        owed = execution.owed()
+        owed = [effect for effect in execution.owed() if effect.asked <= self._folded]
         if told is not None:
-            await self.settled(told)
-        self.begin(owed)
+            owed += await self.settled(told)
         if execution.ready and not self._carrying_on:
             self._carrying_on = True
             self.world.spawn(self, self._carry_on)
+        await self.go_on(owed)
 
     def look_again(self) -> None:
         """A worker was registered: calls that found none are made again."""
@@ -375,11 +378,22 @@ class Run:
         """Whether it waits for nothing but time and the outside."""
         return not self._scopes and not self._carrying_on and not self._rung
 
+    def _has_begun(self) -> None:
+        if self.begun is not None:
+            self.begun.set()
+            self.begun = None
+
+    def abandon(self, error: Exception) -> None:
+        """The engine is gone, and with it whoever could bring this to its end: those who wait for it are told."""
+        self.broken = self.broken or error
+        self._has_begun()
+        self.ended.set()
+
     def give_up(self, error: Exception) -> None:
         """What memory holds is no longer sure to be what the disk holds: forget it; the engine may fold afresh."""
         if self.broken is None:
             self.broken = error
-            self.begun.set()
+            self._has_begun()
             for scope in list(self._scopes.values()):
                 scope.cancel()
             for lane in self._lanes.values():

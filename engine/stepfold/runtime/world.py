@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
+from stepfold.interpreter.signals import Offer
 from stepfold.query.template import Moment
 from stepfold.work.workers import NoWorker, Workers
 from stepfold_store.contract import Entry, Store
@@ -43,6 +44,10 @@ class World(Protocol[Run]):
 
     def crowded(self) -> bool:
         """Whether it is time to give the others a turn: asked once a decision by whoever may never have to wait."""
+        ...
+
+    def offer(self, run: Run, effect: Offer) -> None:
+        """A task waits for somebody who polls for its activity."""
         ...
 
     def missing(self, run: Run, missing: NoWorker) -> None:

@@ -13,7 +13,7 @@ UnknownOperationException, as it is to AWS.
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
@@ -74,13 +74,17 @@ class Refusal(CallerError):
 
 
 class Call(NamedTuple):
-    """A request as it came; header names are lower case, repeated ones joined by a comma."""
+    """A request as it came; header names are lower case, repeated ones joined by a comma.
+
+    `path` is as it was written, percent signs and all; `root` is what of it the app is mounted at.
+    """
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
     body: bytes
+    root: str = ""
 
 
 class Reply(NamedTuple):
@@ -94,7 +98,7 @@ class Reply(NamedTuple):
 
 def operation(call: Call) -> str:
     """The operation that is asked for, from the headers alone; raises Refusal."""
-    if call.method != "POST" or call.path.rstrip("/"):
+    if call.method != "POST" or call.path.removeprefix(call.root).strip("/"):
         raise Refusal("UnknownOperationException", "Requests are a POST to /", status=404)
     kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != CONTENT_TYPE:  # a browser cannot send this one across sites without asking first
@@ -146,7 +150,8 @@ def fail(request_id: str) -> Reply:
 
 def request_id() -> str:
     """A new id, which a client finds beside its answer and in the log."""
-    return str(uuid.uuid4())
+    digits = secrets.token_hex(16)
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def timestamp(milliseconds: int) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
 
-from . import teststate
+from . import machines, tags, tasks, teststate, versions
 from .protocol import Operation
 
 
@@ -16,7 +16,13 @@ class StepFunctions:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.operations: Mapping[str, Operation] = {**teststate.OPERATIONS}
+        self.operations: Mapping[str, Operation] = {
+            **machines.OPERATIONS,
+            **versions.OPERATIONS,
+            **tags.OPERATIONS,
+            **tasks.OPERATIONS,
+            **teststate.OPERATIONS,
+        }
 
     @property
     def home(self) -> Home:

@@ -264,7 +264,8 @@ def _check_failures(trial: Trial, configured: shapes.TestStateConfiguration) -> 
 def _nobody(engine: Engine, missing: NoWorker) -> Failure:
     """A function that is not there, as Lambda says it; and any other resource, in our words."""
     if missing.function is not None:
-        return Failure("Lambda.ResourceNotFoundException", f"Function not found: {engine.home.function(missing.function)}")
+        arn = engine.home.function(missing.function)
+        return Failure("Lambda.ResourceNotFoundException", f"Function not found: {arn}")
     return Failure(TASK_FAILED, str(missing))
 
 

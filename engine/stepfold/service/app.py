@@ -1,0 +1,178 @@
+"""The ASGI app of the AWS API: to mount in an app of your own, or to be served by `stepfold.service.serving`.
+
+    app(engine_service)                                  # loopback: any signature or none, Host checked
+    app(engine_service, keys=load_keys("keys.toml"))     # every request verified
+
+`POST /` is the API, `GET /health` says that the process answers, `GET /ready` that it takes work. Without keys the Host
+header must be a loopback name, or one that you list, because a page in a browser can reach loopback by a name of its
+own; with keys a page cannot sign, and any Host is taken. No answer ever carries a CORS header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Final
+
+import anyio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .door import Door
+from .keys import Keys
+from .protocol import BODY_BYTES, Call, Refusal, Reply, Service
+
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+SYNC: Final = "sync-"
+"""What SDKs put before the host of StartSyncExecution and TestState."""
+BODY_SECONDS: Final = 20.0
+"""How long a client may take to send a body."""
+
+
+def app(
+    service: Service,
+    *,
+    keys: Keys | None = None,
+    hosts: Iterable[str] = (),
+    body_bytes: int = BODY_BYTES,
+    body_seconds: float = BODY_SECONDS,
+    now: Callable[[], datetime] | None = None,
+) -> Starlette:
+    """The app of a service; `hosts` are further names it goes by (`*`: any). Its door is `app.state.door`."""
+    door = Door(service, keys=keys) if now is None else Door(service, keys=keys, now=now)
+
+    async def health(request: Request) -> JSONResponse:
+        del request
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> JSONResponse:
+        del request
+        return JSONResponse({"status": "ready"}) if door.ready else JSONResponse({"status": "busy"}, 503)
+
+    api = _Api(door, body_bytes, body_seconds)
+    routes = [
+        Route("/", api),
+        Route("/health", health),
+        Route("/ready", ready),
+        Route("/{rest:path}", api),  # so that every answer has the API's shape
+    ]
+    made = Starlette(routes=routes)
+    if keys is None:
+        made.add_middleware(_Hosts, door=door, names=LOOPBACK.union(host.lower() for host in hosts))
+    made.state.door = door
+    return made
+
+
+class _Hosts:
+    """Refuses calls to a Host that is not listed, before anything else of them is looked at."""
+
+    def __init__(self, inner: ASGIApp, *, door: Door, names: frozenset[str]) -> None:
+        self._inner = inner
+        self._door = door
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._listed(scope):
+            await self._inner(scope, receive, send)
+            return
+        told = "The Host header is not one this server goes by; list it in `hosts`, or configure keys"
+        await _send(send, self._door.refuse(Refusal("AccessDeniedException", told, status=403)), close=True)
+
+    def _listed(self, scope: Scope) -> bool:
+        if "*" in self._names:
+            return True
+        given = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+        if len(given) != 1:
+            return False
+        name, colon, port = given[0].rpartition(":")
+        if not colon or not port.isdigit():  # no port; what stands before the last colon is part of an IPv6 address
+            name = given[0]
+        return bool({given[0], name, name.removeprefix(SYNC), given[0].removeprefix(SYNC)} & self._names)
+
+
+class _Api:
+    """The API as an ASGI app: reads the body within its bounds, and hands the call to the door."""
+
+    def __init__(self, door: Door, body_bytes: int, body_seconds: float) -> None:
+        self._door = door
+        self._bytes = body_bytes
+        self._seconds = body_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers = _headers(scope)
+        try:
+            body = await self._body(headers, receive)
+        except Refusal as refusal:
+            await _send(send, self._door.refuse(refusal), close=True)
+            return
+        if body is None:  # the client has gone
+            return
+        raw = scope.get("raw_path") or scope["path"].encode()
+        path = raw.decode("latin-1").partition("?")[0]
+        query = scope["query_string"].decode("latin-1")
+        call = Call(scope["method"], path, query, headers, body, scope.get("root_path", ""))
+
+        async def gone() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        await _send(send, await self._door.answer(call, gone))
+
+    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes | None:
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length[:20]) > self._bytes:
+            raise self._too_large()
+        first = await receive()  # nearly always all of it, which wants no deadline; a server has one for the head
+        if first["type"] == "http.request" and not first.get("more_body"):
+            whole: bytes = first.get("body", b"")
+            if len(whole) <= self._bytes:
+                return whole
+        try:
+            with anyio.fail_after(self._seconds):
+                return await self._rest(first, receive)
+        except TimeoutError:
+            told = f"The body did not arrive within {self._seconds:g} seconds"
+            raise Refusal("RequestTimeoutException", told, status=408) from None
+
+    async def _rest(self, message: Message, receive: Receive) -> bytes | None:
+        read, body = 0, []
+        while message["type"] == "http.request":
+            chunk: bytes = message.get("body", b"")
+            read += len(chunk)
+            if read > self._bytes:
+                raise self._too_large()
+            body.append(chunk)
+            if not message.get("more_body"):
+                return b"".join(body)
+            message = await receive()
+        return None
+
+    def _too_large(self) -> Refusal:
+        told = f"The body is larger than {self._bytes} bytes"
+        return Refusal("RequestEntityTooLargeException", told, status=413)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name, text = raw.decode("latin-1"), value.decode("latin-1")
+        found[name] = f"{found[name]},{text}" if name in found else text
+    return found
+
+
+async def _send(send: Send, reply: Reply, *, close: bool = False) -> None:
+    """Send a reply; `close` where the rest of the request is left unread."""
+    headers: list[tuple[bytes, bytes]] = [
+        (name.lower().encode(), value.encode()) for name, value in reply.headers.items()
+    ]
+    headers.append((b"content-length", str(len(reply.body)).encode()))
+    if close:
+        headers.append((b"connection", b"close"))
+    start: dict[str, Any] = {"type": "http.response.start", "status": reply.status, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": reply.body})
