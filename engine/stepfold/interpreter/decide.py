@@ -54,7 +54,7 @@ def decide(machine: Machine, execution: Execution, signal: Signal, moment: Momen
         while record.has_room and execution.ready:
             frame = next(iter(execution.ready.values()))
             said = len(record.events)
-            _carry_on(machine, execution, frame, moment, record)
+            carry_on(machine, execution, frame, moment, record)
             if len(record.events) == said:  # a loop without an end and without an await: better loud
                 raise AssertionError(f"frame {frame.seq} is ready, but nothing follows from that")
     except HistoryFull:
@@ -95,6 +95,10 @@ class Record:
                 self(said.fact, said.frame, said.after)
             else:
                 self(said, frame)
+
+    def fail(self, machine: Machine, frame: Frame, met: Failure, moment: Moment) -> None:
+        """Record what follows from a failure that the frame's state has met with in a rendering."""
+        self.all(frame, failure.fail(machine, self.execution, frame, met, moment))
 
     def __call__(self, fact: facts.Fact, frame: Frame, after: int | None = None) -> None:
         """Record one fact about a frame, after its last event or after the one given."""
@@ -213,7 +217,8 @@ def _evaluated(execution: Execution, asked: int, outcome: Value | Failure, recor
 # --- what a ready frame does ------------------------------------------------------------------------------------------
 
 
-def _carry_on(machine: Machine, execution: Execution, frame: Frame, moment: Moment, record: Record) -> None:
+def carry_on(machine: Machine, execution: Execution, frame: Frame, moment: Moment, record: Record) -> None:
+    """Do what is next for a frame that is ready."""
     try:
         if frame.stage == "enter":
             _enter(machine, frame, record)
@@ -224,12 +229,12 @@ def _carry_on(machine: Machine, execution: Execution, frame: Frame, moment: Mome
     except dataflow.Wanted as wanted:
         record(facts.EvaluationAsked(wanted.field), frame)
     except QueryError as error:
-        record.all(frame, failure.fail(machine, execution, frame, failure.of_query(frame, error), moment))
+        record.fail(machine, frame, failure.of_query(frame, error), moment)
     except dataflow.Met as error:
-        record.all(frame, failure.fail(machine, execution, frame, error.failure, moment))
+        record.fail(machine, frame, error.failure, moment)
     except RecursionError:
         deep = QueryError("The data of the state nests too deeply.")
-        record.all(frame, failure.fail(machine, execution, frame, failure.of_query(frame, deep), moment))
+        record.fail(machine, frame, failure.of_query(frame, deep), moment)
 
 
 def _enter(machine: Machine, frame: Frame, record: Record) -> None:

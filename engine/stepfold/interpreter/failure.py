@@ -52,7 +52,7 @@ def fail(machine: Machine, execution: Execution, frame: Frame, failure: Failure,
 
 def retry(step: Step, frame: Frame, failure: Failure, moment: Moment, after: int) -> Facts:
     """A retry, if a retrier takes the failure; else nothing."""
-    if failure.error != RUNTIME and (chosen := _retrier(step, frame, failure)) is not None:
+    if (chosen := _retrier(step, frame, failure)) is not None:
         yield On(_again(step, frame, chosen, moment), frame, after)
 
 
@@ -61,12 +61,11 @@ def catch_or_give_up(
 ) -> Facts:
     """Leave by the first catcher that takes the failure; else the frame fails as a whole."""
     step = machine.steps[frame.state]
-    if failure.error != RUNTIME:
-        for catcher, result_path in step.catch:
-            if matches(catcher.error_equals, failure):
-                caught = dataflow.merged(result_path, frame, error_output(failure))
-                yield facts.StateExited(step.name, caught, catcher.next)
-                return
+    if (chosen := catcher(step, failure)) is not None:
+        caught, result_path = step.catch[chosen]
+        value = dataflow.merged(result_path, frame, error_output(failure))
+        yield facts.StateExited(step.name, value, caught.next)
+        return
     yield from give_up(machine, execution, frame, failure, moment)
 
 
@@ -122,15 +121,28 @@ def of_query(frame: Frame, error: QueryError) -> Failure:
     return Failure(error.error, f"An error occurred while executing the state {where}. {error.cause}")
 
 
-def _retrier(step: Step, frame: Frame, failure: Failure) -> int | None:
-    """The index of the retrier that takes the failure and is not used up.
-
-    The first one whose names match decides, also when it has no attempt left.
-    """
-    for index, retrier in enumerate(step.retry):
-        if matches(retrier.error_equals, failure):
-            return index if frame.tries.get(index, 0) < retrier.max_attempts else None
+def retrier(step: Step, failure: Failure) -> int | None:
+    """The index of the first retrier whose names match: it decides, also when it has no attempt left."""
+    if failure.error != RUNTIME:
+        for index, candidate in enumerate(step.retry):
+            if matches(candidate.error_equals, failure):
+                return index
     return None
+
+
+def catcher(step: Step, failure: Failure) -> int | None:
+    """The index of the first catcher whose names match."""
+    if failure.error != RUNTIME:
+        for index, (candidate, _) in enumerate(step.catch):
+            if matches(candidate.error_equals, failure):
+                return index
+    return None
+
+
+def _retrier(step: Step, frame: Frame, failure: Failure) -> int | None:
+    """The index of the retrier that takes the failure, unless it is used up."""
+    index = retrier(step, failure)
+    return index if index is not None and frame.tries.get(index, 0) < step.retry[index].max_attempts else None
 
 
 def _again(step: Step, frame: Frame, index: int, moment: Moment) -> facts.RetryScheduled:

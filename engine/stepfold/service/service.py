@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
 
-from . import executions, machines, tags, tasks, versions
+from . import executions, machines, tags, tasks, teststate, versions
 from .protocol import Operation
 
 
@@ -22,6 +22,7 @@ class StepFunctions:
             **tags.OPERATIONS,
             **tasks.OPERATIONS,
             **executions.OPERATIONS,
+            **teststate.OPERATIONS,
         }
 
     @property

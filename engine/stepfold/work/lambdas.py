@@ -16,7 +16,7 @@ import msgspec
 
 from stepfold.language.resources import parse_resource
 from stepfold.names import Home, parse_arn
-from stepfold.query.values import EMPTY_OBJECT, Json, Value, text
+from stepfold.query.values import EMPTY_OBJECT, NULL, Json, Value, text
 
 RESPONSE_BYTES = 6_291_556
 """The longest answer of a function (AWS: 6 MB and a little, as its message says)."""
@@ -88,8 +88,10 @@ def invocation(resource: str, arguments: Value, home: Home) -> Invocation | None
         qualifier, arn = request.qualifier, f"{arn}:{request.qualifier}"
     # Which version an alias stands for is known to AWS alone: an alias is shown as the latest.
     version = qualifier if qualifier and qualifier.isdigit() else "$LATEST"
-    # The payload is copied: a slice would keep the whole of the arguments alive.
-    return Invocation(name, arn, request.payload.copy(), version, wrapped=True, kind=request.invocation_type)
+    # No payload, or null: the function is handed an empty object (recorded). It is copied: a slice would keep the
+    # whole of the arguments alive.
+    event = EMPTY_OBJECT if request.payload == NULL else request.payload.copy()
+    return Invocation(name, arn, event, version, wrapped=True, kind=request.invocation_type)
 
 
 def wrap(asked: Invocation, payload: Value, request: str) -> Value:

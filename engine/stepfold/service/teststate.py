@@ -1,0 +1,298 @@
+"""TestState: one state tried by itself, by a mock or by the engine's own workers, with all that its data went through.
+
+The order in which a request is looked at is AWS's as far as recordings tell it: the definition, then the mock, then
+what is configured. A mock of a service's answer is taken as it is, whatever `fieldValidationMode` says: it is held
+against no model of the service yet (`_mocked` is where that belongs).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.to_thread
+
+from stepfold.errors import CallerError, InvalidArn, InvalidDefinition, InvalidExecutionInput
+from stepfold.interpreter.signals import Invoke, Sleep
+from stepfold.interpreter.try_state import Setting, Trial, Verdict
+from stepfold.language import states
+from stepfold.language.failures import RUNTIME, TASK_FAILED, TIMEOUT, Failure
+from stepfold.language.limits import Limits
+from stepfold.language.single import Single, single
+from stepfold.names import parse_arn
+from stepfold.query.values import EMPTY_OBJECT, Json, NotAdmitted, Value, admit, items, tree
+from stepfold.runtime.deadlines import Deadline
+from stepfold.runtime.evaluating import SECONDS
+from stepfold.work.workers import Call, NoWorker, TaskError
+
+from . import shapes
+from .context import context_of
+
+if TYPE_CHECKING:
+    from stepfold.language.machine import Step
+    from stepfold.runtime.engine import Engine
+
+    from .protocol import Operation
+    from .service import StepFunctions
+
+LONGEST: Final = 5 * 60
+"""How many seconds a state may take (AWS)."""
+
+_MOCKED: Final = {"Task", "Parallel", "Map"}
+_INSPECTED: Final = {"DEBUG", "TRACE"}
+
+
+async def test_state(service: StepFunctions, request: shapes.TestStateInput) -> shapes.TestStateOutput:
+    """Try the state that the request describes."""
+    found = single(request.definition, request.stateName)
+    step = found.machine.steps[found.name]
+    mock = _mocked(step, request)
+    _check_role(step, request)
+    setting = _setting(service.engine, found, request)
+    tried = _Tried(service.engine, found, setting)
+    verdict = await tried.run(mock, request.stateConfiguration)
+    return _told(verdict, request.inspectionLevel or "INFO")
+
+
+OPERATIONS: Final[dict[str, Operation]] = {"TestState": test_state}
+
+
+# --- what is asked for ------------------------------------------------------------------------------------------------
+
+
+def _mocked(step: Step, request: shapes.TestStateInput) -> Value | Failure | None:
+    """What the mock answers, if there is one; raises CallerError for one that does not fit the state."""
+    mock = request.mock
+    if mock is None:
+        _check_unmocked(step, request)
+        return None
+    if step.type not in _MOCKED:
+        raise CallerError(f"State type '{step.type}' is not supported when a mock is specified")
+    if request.revealSecrets:
+        raise CallerError("TestState does not support RevealSecrets when a mock is specified.")
+    if (mock.result is None) == (mock.errorOutput is None):
+        raise CallerError("A test mock should have only one of the following fields: [result, errorOutput].")
+    if mock.errorOutput is not None:
+        return Failure(mock.errorOutput.error, mock.errorOutput.cause)
+    try:
+        result = admit(mock.result or "")
+    except NotAdmitted:
+        raise CallerError("Mocked result must be valid JSON") from None
+    _check_result(step, result)
+    return result
+
+
+def _check_result(step: Step, result: Value) -> None:
+    first = bytes(memoryview(result)[:1])
+    if step.type == "Map" and step.of(states.Map).result_writer:
+        if first != b"{":
+            raise CallerError("Mocked result must be a JSON object.")
+    elif step.type in {"Map", "Parallel"} and first != b"[":
+        raise CallerError("Mocked result must be an array.")
+    if step.type == "Parallel" and len(items(result)) != len(step.blocks):
+        raise CallerError("Mocked result must contain the same number of items as number of Parallel branches.")
+
+
+def _check_unmocked(step: Step, request: shapes.TestStateInput) -> None:
+    """Raises where only a mock could answer the state."""
+    configured = request.stateConfiguration
+    if step.type in {"Map", "Parallel"}:
+        raise InvalidDefinition(
+            "TestState API does not support Map or Parallel states. "
+            "Supported state types include: [Task, Wait, Pass, Succeed, Fail, Choice]"
+        )
+    if configured is not None and configured.mapIterationFailureCount is not None:
+        raise CallerError("TestState does not support MapIterationFailureCount when a mock is not specified.")
+    if step.type == "Task" and (step.asked.outward or step.asked.pattern != "answer"):  # (our own words)
+        raise InvalidDefinition(f"TestState API does not support the resource '{step.asked.arn}' without a mock")
+
+
+def _check_role(step: Step, request: shapes.TestStateInput) -> None:
+    if request.roleArn is None:
+        if step.type == "Task" and request.mock is None:
+            raise CallerError("RoleArn must be specified when testing a Task state")
+        return
+    arn = parse_arn(request.roleArn)
+    if arn is None:
+        raise InvalidArn(f"Invalid Arn: 'Invalid ARN prefix: {request.roleArn}'")
+    if arn.service != "iam" or not arn.resource.startswith("role/"):
+        raise InvalidArn(f"Invalid Arn: 'Resource type not valid in this context: {arn.resource.partition('/')[0]}'")
+
+
+def _setting(engine: Engine, found: Single, request: shapes.TestStateInput) -> Setting:
+    home = engine.home
+    name, machine = str(uuid.uuid4()), str(uuid.uuid4())
+    configured = request.stateConfiguration or shapes.TestStateConfiguration()
+    # `errorCausedByState` names where inside a Map or Parallel a mocked error came from: no answer depends on it.
+    return Setting(
+        input=_input(request.input),
+        # Recorded: an execution as an Express workflow has it, of a machine that is nowhere else.
+        arn=f"arn:{home.partition}:states:{home.region}:{home.account}:express:{machine}:{name}",
+        machine=home.machine(machine),
+        role=request.roleArn or "",
+        region=home.region,
+        context=None if request.context is None else context_of(request.context),
+        variables=_variables(request.variables),
+        item=found.in_map,
+        retries=configured.retrierRetryCount or 0,
+        failures=configured.mapIterationFailureCount,
+        read=_read(configured.mapItemReaderData),
+    )
+
+
+def _input(written: str | None) -> Value:
+    if written is None:
+        return EMPTY_OBJECT
+    try:
+        return admit(written, limit=Limits.aws().payload)
+    except NotAdmitted as error:
+        raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{error}'") from None
+
+
+def _variables(written: str | None) -> dict[str, Json]:
+    if written is None:
+        return {}
+    try:
+        variables = tree(admit(written))
+    except NotAdmitted:
+        variables = None
+    if not isinstance(variables, dict):  # (our own words: none are recorded)
+        raise CallerError("Invalid variables provided: must be a JSON object")
+    return variables
+
+
+def _read(written: str | None) -> Value | None:
+    if written is None:
+        return None
+    try:
+        return admit(written)
+    except NotAdmitted:  # (our own words)
+        raise CallerError("Map item reader data must be valid JSON") from None
+
+
+# --- doing it ---------------------------------------------------------------------------------------------------------
+
+
+class _Tried:
+    """A trial on its way: what it owes is answered by the mock, or by the engine's workers and clock."""
+
+    def __init__(self, engine: Engine, found: Single, setting: Setting) -> None:
+        self.engine = engine
+        self.found = found
+        self.setting = setting
+        self.ends = engine.clock.now() + LONGEST * 1000
+
+    async def run(
+        self, mock: Value | Failure | None, configured: shapes.TestStateConfiguration | None
+    ) -> Verdict:
+        """What comes of the state."""
+        moment = self.engine.moment()
+        trial = await self._aside(
+            lambda: Trial(self.found.machine, self.found.name, self.setting, moment)
+        )
+        if trial is None:
+            return self._too_slow()
+        if configured is not None and trial.count is not None:
+            _check_failures(trial, configured)
+        while (owed := trial.owed) is not None:
+            outcome = await self._outcome(owed, mock)
+            moment = self.engine.moment()
+            if await self._aside(partial(trial.answer, outcome, moment)) is None:
+                return self._too_slow()
+        return trial.verdict()
+
+    async def _aside(self, work: Callable[[], Trial]) -> Trial | None:
+        """Expressions are the caller's: rendered in a thread, and given up after a while (then None)."""
+        with anyio.move_on_after(SECONDS):
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        return None
+
+    def _too_slow(self) -> Verdict:
+        cause = f"The expressions of the state took longer than {SECONDS:g} seconds."
+        return Verdict("FAILED", None, None, Failure(RUNTIME, cause), {"input": self.setting.input})
+
+    async def _outcome(self, owed: Any, mock: Value | Failure | None) -> Value | Failure:
+        match owed:
+            case Sleep():
+                return await self._wait(owed.until)
+            case Invoke() if mock is not None:
+                return mock
+            case Invoke():
+                return await self._perform(owed)
+        raise AssertionError(f"a state that is tried owes no {type(owed).__name__}")
+
+    async def _wait(self, until: int) -> Value | Failure:
+        over = anyio.Event()
+        alarm = self.engine.timers.at(min(until, self.ends), over.set)
+        try:
+            await over.wait()
+        finally:
+            alarm.cancel()
+        return EMPTY_OBJECT if until <= self.ends else Failure(TIMEOUT)
+
+    async def _perform(self, owed: Invoke) -> Value | Failure:
+        """Have the engine's workers do it, within its own limits of time and within those of TestState."""
+        call = Call(
+            resource=owed.resource, arguments=owed.arguments, execution=self.setting.arn, state=owed.state,
+            token=f"{self.setting.arn}#{owed.asked}", retry=self.setting.retries,
+            timeout=owed.timeout, heartbeat=owed.heartbeat,
+        )
+        with anyio.CancelScope() as scope:
+            deadline = Deadline(self.engine.clock, self.engine.timers, owed, call, scope)
+            alarm = self.engine.timers.at(self.ends, scope.cancel)
+            try:
+                return await self.engine.workers.perform(call)
+            except TaskError as error:
+                return Failure(error.error, error.cause)
+            except NoWorker as missing:
+                return _nobody(self.engine, missing)
+            finally:
+                alarm.cancel()
+                deadline.over()
+        return Failure(TIMEOUT, heartbeat=deadline.passed == "heartbeat")
+
+
+def _check_failures(trial: Trial, configured: shapes.TestStateConfiguration) -> None:
+    failures = configured.mapIterationFailureCount
+    if failures is not None and failures > (trial.count or 0):
+        raise CallerError("Map iteration failure count must be less than or equal to the number of Map iterations")
+
+
+def _nobody(engine: Engine, missing: NoWorker) -> Failure:
+    """A function that is not there, as Lambda says it; and any other resource, in our words."""
+    if missing.function is not None:
+        arn = engine.home.function(missing.function)
+        return Failure("Lambda.ResourceNotFoundException", f"Function not found: {arn}")
+    return Failure(TASK_FAILED, str(missing))
+
+
+# --- telling it -------------------------------------------------------------------------------------------------------
+
+
+def _told(verdict: Verdict, level: str) -> shapes.TestStateOutput:
+    met = verdict.failure
+    return shapes.TestStateOutput(
+        status=verdict.status,
+        output=None if verdict.output is None else _text(verdict.output),
+        error=None if met is None else met.error,
+        cause=None if met is None else met.cause,
+        nextState=verdict.next,
+        inspectionData=_inspection(verdict.inspection) if level in _INSPECTED else None,
+    )
+
+
+def _inspection(noted: dict[str, Any]) -> shapes.InspectionData:
+    """What was seen on the way. The requests and answers of TRACE are those of HTTP tasks, which are not built yet."""
+    shown: dict[str, Any] = {
+        name: _text(value) if isinstance(value, Value) else value for name, value in noted.items()
+    }
+    if "errorDetails" in noted:
+        shown["errorDetails"] = shapes.InspectionErrorDetails(**noted["errorDetails"])
+    return shapes.InspectionData(**shown)
+
+
+def _text(value: Value) -> str:
+    return bytes(value).decode()
