@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from tests.service.calling import HOME, Api, passing, refused
+from tests.service.asking import HOME, Api, passing, refused
 
 from stepfold import Engine
 from stepfold.language import limits

@@ -6,7 +6,7 @@ import uuid
 import anyio
 import pytest
 from tests.runtime.world import Around, until, wait
-from tests.service.calling import HOME, ROLE, Api, passing, refused
+from tests.service.asking import HOME, ROLE, Api, passing, refused
 
 from stepfold import Engine
 from stepfold_store.memory import MemoryStore

@@ -1,7 +1,7 @@
 """Tags of machines and activities."""
 
 import pytest
-from tests.service.calling import HOME, Api, refused
+from tests.service.asking import HOME, Api, refused
 
 from stepfold import Engine
 from stepfold.runtime import catalog

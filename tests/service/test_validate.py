@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.service.calling import Api, passing
+from tests.service.asking import Api, passing
 
 from stepfold import Engine
 

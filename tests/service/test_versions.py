@@ -2,7 +2,7 @@
 
 import anyio
 import pytest
-from tests.service.calling import HOME, ROLE, Api, passing, refused
+from tests.service.asking import HOME, ROLE, Api, passing, refused
 
 from stepfold import Engine
 from stepfold.language import limits
