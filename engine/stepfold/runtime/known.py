@@ -107,8 +107,9 @@ async def load_all(store: Store) -> tuple[dict[str, Known], list[Entry]]:
     async for entry in _living(store, catalog.ALIAS, dead):
         alias = Alias(entry.key, msgspec.json.decode(entry.data, type=AliasRow), entry.started)
         found[entry.parent].aliases[alias.row.name] = alias
-    async for _ in _living(store, catalog.TAGS, dead):
-        pass  # read when asked for; here only for the dead among them
+    for kind in (catalog.TAGS, catalog.ACTIVITY):  # read when asked for; here only for the dead among them
+        async for _ in _living(store, kind, dead):
+            pass
     return found, dead
 
 
