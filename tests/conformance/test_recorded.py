@@ -108,7 +108,7 @@ def retell(machine, text, script, arn, role):
             if isinstance(effect, signals.Sleep):
                 pending.append(effect)
                 continue
-            queue = script.get(effect.state)
+            queue = script.get(execution.asked[effect.asked].state)  # (an Offer does not say its state)
             if not queue:
                 return None
             signal = signal_of(effect.asked, *queue.popleft())

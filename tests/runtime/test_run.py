@@ -598,7 +598,7 @@ async def test_after_a_conflict_it_is_folded_afresh_and_goes_on():
         assert set(calls) == set(range(400))
         assert len(calls) <= 402, "what stood in line in the run that was given up is not begun by it"
         assert not engine.failed
-        assert not engine._folding
+        assert not engine.folding
         assert engine._idle()
 
 
@@ -715,7 +715,7 @@ async def test_ended_executions_leave_nothing_behind(clock):
         await let_go_on()
         assert not engine.runs
         assert not engine.failed
-        assert not engine._folding
+        assert not engine.folding
         assert not len(engine.timers)
         assert engine._idle()
 
