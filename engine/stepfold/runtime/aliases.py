@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
@@ -15,9 +14,7 @@ from stepfold.language import limits
 from . import catalog
 from .catalog import AliasRow, Route
 from .known import Alias, Known, Version, entry_of, number_of
-
-if TYPE_CHECKING:
-    from .registry import Registry
+from .shelf import Shelf
 
 _REASON = "INVALID_ROUTING_CONFIGURATION"
 _NOTHING = "Request references a resource that does not exist."
@@ -26,7 +23,7 @@ _NOTHING = "Request references a resource that does not exist."
 class Aliases:
     """The aliases of a registry's machines."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Shelf) -> None:
         self._registry = registry
 
     async def create(self, name: str, routing: Sequence[tuple[str, int]], description: str | None) -> Alias:

@@ -7,7 +7,7 @@ of the catalog, and no log. What a crash cut off is run again from its start, fo
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import anyio
 import msgspec
@@ -17,20 +17,17 @@ from msgspec import UNSET, Raw, UnsetType
 from stepfold.interpreter import signals
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event, ExecutionStarted
+from stepfold.language.machine import Machine
 from stepfold.query.template import Moment
 from stepfold.work.workers import NoWorker
 from stepfold_store.contract import Entry, StoreClosed
 from stepfold_store.memory import MemoryStore
 
 from . import catalog, starting
+from .host import Host
 from .registry import Target
 from .run import Run, Told
 from .starting import Begun, Wanted
-
-if TYPE_CHECKING:
-    from stepfold.language.machine import Machine
-
-    from .engine import Engine
 
 logger = structlog.get_logger(__name__)
 
@@ -61,7 +58,7 @@ class Ended(NamedTuple):
 class Apart:
     """A run's world: the engine's, but for a store that goes with it. `kept` has its end written down."""
 
-    def __init__(self, engine: Engine, *, kept: bool) -> None:
+    def __init__(self, engine: Host, *, kept: bool) -> None:
         self.workers = engine.workers
         self.timers = engine.timers
         self.clock = engine.clock
@@ -120,7 +117,7 @@ def entry(execution: Execution) -> Entry:
     )
 
 
-async def start(engine: Engine, target: Target, wish: Wanted) -> Begun:
+async def start(engine: Host, target: Target, wish: Wanted) -> Begun:
     """Start an execution that nobody waits for; returns once its start is durable."""
     run, told = await _new(engine, target, wish, kept=True)
     started = run.execution.started
@@ -134,7 +131,7 @@ async def start(engine: Engine, target: Target, wish: Wanted) -> Begun:
     return Begun(started.arn, run.execution.started_at, run)
 
 
-async def run(engine: Engine, target: Target, wish: Wanted) -> Ended:
+async def run(engine: Host, target: Target, wish: Wanted) -> Ended:
     """Run an execution to its end, of which nothing is kept; one who goes away does not end it."""
     one, told = await _new(engine, target, wish, kept=False)
     await _live(engine, one, told)
@@ -147,7 +144,7 @@ async def run(engine: Engine, target: Target, wish: Wanted) -> Ended:
     return Ended(one.execution, BASE_MEGABYTES + size // 1_000_000)
 
 
-async def resume(engine: Engine) -> None:
+async def resume(engine: Host) -> None:
     """Run again, from their starts, those whose end was not written down."""
     cut_off = [one async for one in catalog.all_entries(engine.store, KIND, status="RUNNING", newest_first=False)]
     for one in cut_off:
@@ -162,7 +159,7 @@ async def resume(engine: Engine) -> None:
             logger.exception("execution set aside", execution=one.key)
 
 
-async def _new(engine: Engine, target: Target, wish: Wanted, *, kept: bool) -> tuple[Run, Told]:
+async def _new(engine: Host, target: Target, wish: Wanted, *, kept: bool) -> tuple[Run, Told]:
     starting.check_room(engine)
     machine = await engine.registry.machine(target.definition)
     name, unique = wish.name or engine.chance.uuid(), engine.chance.uuid()
@@ -173,7 +170,7 @@ async def _new(engine: Engine, target: Target, wish: Wanted, *, kept: bool) -> t
     return _begin(engine, machine, msgspec.structs.replace(started, timeout=timeout, limits=limits), kept=kept)
 
 
-def _begin(engine: Engine, machine: Machine, started: ExecutionStarted, *, kept: bool) -> tuple[Run, Told]:
+def _begin(engine: Host, machine: Machine, started: ExecutionStarted, *, kept: bool) -> tuple[Run, Told]:
     one = Run(Apart(engine, kept=kept), machine, Execution(), catalog.stream_of(started.arn))
     told = one.decide(signals.Begin(started))
     if told is None:
@@ -181,6 +178,6 @@ def _begin(engine: Engine, machine: Machine, started: ExecutionStarted, *, kept:
     return one, told
 
 
-async def _live(engine: Engine, one: Run, told: Told) -> None:
+async def _live(engine: Host, one: Run, told: Told) -> None:
     engine.runs[one.execution.started.arn] = one
     await engine.followed(one, told)

@@ -5,7 +5,7 @@ Whether it may be is asked twice: for a description, of the catalog alone; befor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
@@ -15,10 +15,8 @@ from stepfold.language.limits import Limits
 from stepfold_store.contract import Conflict, Entry
 
 from . import catalog, starting
+from .host import Host
 from .run import Run, Told
-
-if TYPE_CHECKING:
-    from .engine import Engine
 
 _DAY: Final = 24 * 3600 * 1000
 REDRIVABLE_FOR: Final = 14 * _DAY
@@ -44,13 +42,13 @@ def refusal(entry: Entry, limits: Limits, now: int, *, deleting: bool = False) -
     return None
 
 
-async def is_deleting(engine: Engine, machine: str) -> bool:
+async def is_deleting(engine: Host, machine: str) -> bool:
     """Whether a machine is gone, or about to go."""
     entry = await engine.store.entry(catalog.MACHINE, machine)
     return entry is None or entry.status != "ACTIVE"
 
 
-async def redrive(engine: Engine, arn: str, token: str | None) -> int:
+async def redrive(engine: Host, arn: str, token: str | None) -> int:
     """Have an execution go on after its bad end; when it was (milliseconds since the epoch), once that is durable.
 
     The same token within its time gives the same answer. Raises ExecutionDoesNotExist, ExecutionNotRedrivable.
@@ -79,7 +77,7 @@ async def redrive(engine: Engine, arn: str, token: str | None) -> int:
         return redriven
 
 
-async def _at_rest(engine: Engine, arn: str) -> Entry:
+async def _at_rest(engine: Host, arn: str) -> Entry:
     """What is committed about an execution, at a moment at which it neither runs nor is about to."""
     while True:
         run = await engine.alive(arn)
@@ -104,7 +102,7 @@ def _done_before(entry: Entry, token: str | None, now: int) -> int | None:
     return at if at is not None and now - at <= TOKEN_LASTS else None
 
 
-async def _told(engine: Engine, entry: Entry, token: str | None) -> tuple[Run, Told]:
+async def _told(engine: Host, entry: Entry, token: str | None) -> tuple[Run, Told]:
     """The run that goes on, and its first decision; raises ExecutionNotRedrivable."""
     execution = await catalog.fold(engine.store, entry.key)
     deleting = await is_deleting(engine, execution.started.machine)

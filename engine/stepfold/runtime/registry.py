@@ -39,6 +39,7 @@ from .aliases import Aliases
 from .catalog import MachineRow
 from .clock import Chance, Clock
 from .known import Alias, Known, Version, entry_of, load_all
+from .shelf import Updated
 from .tags import Tags
 from .versions import Versions
 
@@ -67,14 +68,6 @@ class Target(NamedTuple):
     definition: str
     version: str | None = None
     alias: str | None = None
-
-
-class Updated(NamedTuple):
-    """What came of an update: since when the machine is as it is, the new revision, the version that was asked for."""
-
-    at: int
-    revision: str | None
-    version: Version | None
 
 
 class Registry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from stepfold import names
 from stepfold.errors import ExecutionAlreadyExists, ExecutionLimitExceeded, InvalidExecutionInput
@@ -10,18 +10,15 @@ from stepfold.interpreter import signals
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import ExecutionStarted
 from stepfold.language.limits import Limits
+from stepfold.language.machine import Machine
 from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree
 from stepfold_store.contract import Conflict, Entry
 
 from . import catalog
+from .host import Host
 from .registry import Target
 from .run import Run
 from .world import closed
-
-if TYPE_CHECKING:
-    from stepfold.language.machine import Machine
-
-    from .engine import Engine
 
 OPEN_EXECUTIONS = 100_000
 """How many executions may be open in one process (reliability notes, section 8)."""
@@ -63,13 +60,13 @@ def wanted(
     return Wanted(value, text, None if name is None else names.check_name(name), trace)
 
 
-def check_room(engine: Engine) -> None:
+def check_room(engine: Host) -> None:
     """Raises ExecutionLimitExceeded where one execution more would not fit into memory."""
     if len(engine.runs) >= OPEN_EXECUTIONS:
         raise ExecutionLimitExceeded(f"{OPEN_EXECUTIONS} executions are open; more would not fit into memory")
 
 
-def first_fact(engine: Engine, target: Target, machine: Machine, wish: Wanted, arn: str, name: str) -> ExecutionStarted:
+def first_fact(engine: Host, target: Target, machine: Machine, wish: Wanted, arn: str, name: str) -> ExecutionStarted:
     """How the log of an execution begins."""
     value, text = wish.value, wish.text
     return ExecutionStarted(
@@ -90,7 +87,7 @@ def first_fact(engine: Engine, target: Target, machine: Machine, wish: Wanted, a
     )
 
 
-async def start(engine: Engine, target: Target, wish: Wanted) -> Begun:
+async def start(engine: Host, target: Target, wish: Wanted) -> Begun:
     """Start an execution, or give the running one of the same name and input (API notes, section 3).
 
     Raises ExecutionAlreadyExists, ExecutionLimitExceeded.
@@ -123,7 +120,7 @@ async def start(engine: Engine, target: Target, wish: Wanted) -> Begun:
     return Begun(arn, run.execution.started_at, run)
 
 
-async def _existing(engine: Engine, entry: Entry, wish: Wanted) -> Begun:
+async def _existing(engine: Host, entry: Entry, wish: Wanted) -> Begun:
     first = await anext(catalog.events(engine.store, entry.key))
     if entry.status == "RUNNING" and isinstance(first.fact, ExecutionStarted) and _same(first.fact, wish):
         return Begun(entry.key, entry.started, engine.runs.get(entry.key))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
@@ -14,9 +13,7 @@ from stepfold.language import limits
 from stepfold_store.contract import Entry
 
 from . import catalog
-
-if TYPE_CHECKING:
-    from .registry import Registry
+from .shelf import Shelf
 
 _decoder = msgspec.json.Decoder(dict[str, str])
 
@@ -24,7 +21,7 @@ _decoder = msgspec.json.Decoder(dict[str, str])
 class Tags:
     """The tags of a registry's machines, and of the activities in its store."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Shelf) -> None:
         self._registry = registry
 
     @staticmethod

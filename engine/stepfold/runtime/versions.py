@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import anyio
 
 from stepfold import names
@@ -11,9 +9,7 @@ from stepfold.errors import Conflicting
 
 from . import catalog
 from .known import Known, Version
-
-if TYPE_CHECKING:
-    from .registry import Registry
+from .shelf import Shelf
 
 FIRST = "INITIAL"
 """What AWS calls the revision of a machine that was never updated."""
@@ -22,7 +18,7 @@ FIRST = "INITIAL"
 class Versions:
     """The versions of a registry's machines."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Shelf) -> None:
         self._registry = registry
 
     async def publish(self, arn: str, revision: str | None, description: str | None) -> Version:

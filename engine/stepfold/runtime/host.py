@@ -1,0 +1,35 @@
+"""What starting, redriving and express executions ask of the engine: a promise, so that none of them knows it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import anyio
+
+from stepfold.language.limits import Limits
+from stepfold.names import Home
+
+from .clock import Chance
+from .registry import Registry
+from .run import Run, Told
+from .world import World
+
+
+class Host(World[Run], Protocol):
+    """The world of runs, and which of them there are: by ARN, alive (`runs`), set aside (`failed`), being folded."""
+
+    runs: dict[str, Run]
+    failed: dict[str, Exception]
+    folding: dict[str, anyio.Event]
+    registry: Registry
+    limits: Limits
+    home: Home
+    chance: Chance
+
+    async def followed(self, run: Run, told: Told) -> None:
+        """Wait until a decision is durable and followed, also where the one who waits goes away."""
+        ...
+
+    async def alive(self, arn: str) -> Run | None:
+        """The run of an execution, after a fold that is under way; None where it has ended."""
+        ...
