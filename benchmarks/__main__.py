@@ -7,6 +7,7 @@ python -m benchmarks map --items N --concurrency C --handler module:function [--
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import platform
 import sqlite3
@@ -19,7 +20,7 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from benchmarks import append, core, loop, many, map, resume  # noqa: A004  (the States Language's word)
+from benchmarks import append, core, loop, many, map, resume, service  # noqa: A004  (the States Language's word)
 from benchmarks.measure import ROUNDS, Line
 
 CONTRACT: Final = ("name", "figure", "unit", "yardstick", "ratio")
@@ -41,12 +42,18 @@ BENCHMARKS: Final[dict[str, Callable[..., Line]]] = {
     "resume": resume.resumed,
     "loop": loop.looped,
     "many": many.ran,
+    "api_describe": service.described,
+    "api_start": service.started,
 }
 ASIDE: Final[dict[str, Callable[..., Line]]] = {
     "map_inline_1000": lambda *, quick: map.inline(1_000, quick=quick),
 }
 """Those that run only when they are named."""
-SUBJECTS: Final = {"core": ["decide", "fold"], "map": ["map_inline_1000", "map_inline_10000", "map_inline_100000"]}
+SUBJECTS: Final = {
+    "core": ["decide", "fold"],
+    "map": ["map_inline_1000", "map_inline_10000", "map_inline_100000"],
+    "api": ["api_describe", "api_start"],
+}
 """Names for several at once."""
 
 
@@ -76,6 +83,9 @@ def main(arguments: Sequence[str]) -> None:
     load = os.getloadavg()[0]
     print(_ROW.format(*_HEAD), flush=True)
     for name in names:
+        if name in SUBJECTS["api"] and not _has_server():
+            print(f"{name}: skipped, for it needs the extra 'server' (starlette, uvicorn)", file=sys.stderr, flush=True)
+            continue
         lines.append(known[name](quick=asked.quick))
         print(_ROW.format(*_cells(lines[-1])), flush=True)
     print(_about(load, quick=asked.quick))
@@ -84,6 +94,10 @@ def main(arguments: Sequence[str]) -> None:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(figures)) + b"\n")
     if asked.write:
         Path(__file__).with_name("README.md").write_text(page(lines, load, quick=asked.quick), "utf-8")
+
+
+def _has_server() -> bool:
+    return all(importlib.util.find_spec(package) is not None for package in ("starlette", "uvicorn"))
 
 
 _HEAD: Final = ("name", "figure", "unit", "yardstick", "ratio", "the yardstick is", "and")

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from benchmarks import __main__ as benchmarks
 
-NAMES = ["decide", "fold", "append", "map_inline_10000", "map_inline_100000", "resume", "loop", "many"]
+NAMES = [
+    "decide", "fold", "append", "map_inline_10000", "map_inline_100000", "resume", "loop", "many",
+    "api_describe", "api_start",
+]  # fmt: skip
 
 
 def test_the_names_are_a_contract():
@@ -27,6 +30,12 @@ def test_a_benchmark_runs_and_tells_its_figures(name, tmp_path, monkeypatch, cap
     assert line["yardstick"] > 0
     assert line["ratio"] > 0
     assert name in capsys.readouterr().out
+
+
+def test_those_of_the_api_are_skipped_and_said_where_its_packages_are_missing(monkeypatch, capsys):
+    monkeypatch.setattr(benchmarks.importlib.util, "find_spec", {}.get)
+    benchmarks.main(["api", "--quick"])
+    assert capsys.readouterr().err.count("skipped, for it needs the extra 'server'") == 2
 
 
 def test_a_subject_names_all_of_its_benchmarks(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import h11
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .app import BODY_SECONDS, app
@@ -55,6 +56,19 @@ async def serve(
     if keys is None and not is_loopback(host):
         raise BindRefused(f"{host} can be reached from elsewhere: that wants keys, or bind 127.0.0.1")
     made = app(service, keys=keys, hosts=hosts)
+    await serve_app(made, host=host, port=port, announce=announce, grace=grace, door=made.state.door)
+
+
+async def serve_app(
+    made: ASGIApp,
+    *,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    announce: Callable[[str], object] = print,
+    grace: int = GRACE_SECONDS,
+    door: Door | None = None,
+) -> None:
+    """Serve any ASGI app as `serve` does; a door is closed at a stop."""
     with contextlib.closing(_bound(host, port)) as bound:
         shown = f"[{host}]" if ":" in host else host
         line = f"listening on http://{shown}:{bound.getsockname()[1]}"
@@ -63,7 +77,7 @@ async def serve(
             server_header=False, proxy_headers=False, timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=grace, h11_max_incomplete_event_size=HEADER_BYTES,
         )
-        await _Server(config, made.state.door, lambda: announce(line)).serve(sockets=[bound])
+        await _Server(config, door, lambda: announce(line)).serve(sockets=[bound])
 
 
 def is_loopback(host: str) -> bool:
@@ -91,7 +105,7 @@ def _bound(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """uvicorn's server; says when it listens, closes the door at a stop, and leaves signals as they were."""
 
-    def __init__(self, config: uvicorn.Config, door: Door, listening: Callable[[], object]) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door | None, listening: Callable[[], object]) -> None:
         super().__init__(config)
         self._door = door
         self._listening = listening
@@ -101,7 +115,8 @@ class _Server(uvicorn.Server):
         self._listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._door.close()
+        if self._door is not None:
+            self._door.close()
         await super().shutdown(sockets=sockets)
 
     @contextlib.contextmanager
