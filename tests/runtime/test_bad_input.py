@@ -67,6 +67,15 @@ async def test_a_text_that_is_no_input(text):
         assert await (await engine.start(machine, text="{}", name="monday")).result() == {}
 
 
+async def test_a_text_that_is_no_input_is_refused_in_the_words_of_aws():
+    async with Engine() as engine:
+        machine = await engine.create("machine", DONE)
+        with pytest.raises(InvalidExecutionInput) as raised:
+            await engine.start(machine, text="{'a'")
+    words = "Unexpected character (''' (code 39)): was expecting double-quote to start field name"
+    assert str(raised.value) == f"Invalid State Machine Execution Input: '{words}'"
+
+
 @pytest.mark.parametrize("data", [float("nan"), float("inf"), object(), HOLDS_ITSELF, {"a": [object()]}, "\ud800"],
                          ids=["nan", "inf", "object", "itself", "nested", "surrogate"])
 async def test_data_that_is_no_input(data):

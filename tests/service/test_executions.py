@@ -8,7 +8,8 @@ from tests.runtime.world import DONE, both, call, one, wait
 from tests.service.asking import Client, Refused
 
 from stepfold import Engine, Limits
-from stepfold.service import executions, jackson
+from stepfold.query import jackson
+from stepfold.service import executions
 
 pytestmark = pytest.mark.anyio
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -15,14 +14,11 @@ from stepfold.language.limits import Limits
 from stepfold.language.machine import load
 from stepfold.language.notation import placeholders
 from stepfold.language.projects import Project, ProjectMachine, is_template, read_project
+from stepfold.query import jackson
 from stepfold.query.values import NotAdmitted, admit
 
 from .outcome import Refused
 
-_TOKEN = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
-_UNRECOGNIZED = (
-    "Unrecognized token '{}': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
-)
 _NAMELESS = re.compile(r"[^0-9A-Za-z._-]+")
 
 
@@ -108,7 +104,7 @@ def read_input(given: str | None, limits: Limits) -> str:
     except UnicodeDecodeError as error:
         raise InvalidExecutionInput(_refused(f"byte {error.start} is not UTF-8")) from None
     if not text.strip():
-        raise InvalidExecutionInput("Invalid execution input.")
+        raise InvalidExecutionInput(jackson.EMPTY)
     try:
         admit(text, limit=limits.payload)
     except NotAdmitted as error:
@@ -118,16 +114,9 @@ def read_input(given: str | None, limits: Limits) -> str:
 
 
 def _in_words(text: str, refused: str) -> str:
-    """Why a text is not JSON, in the words of AWS's parser where they are known."""
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        token = _TOKEN.match(text, error.pos) if error.msg == "Expecting value" else None
-        place = f"at line: {error.lineno}, column: {error.colno}"
-        return f"{_UNRECOGNIZED.format(token[0])} {place}" if token else f"{error.msg} {place}"
-    except (RecursionError, ValueError):
-        pass
-    return refused
+    """Why a text is not JSON, in the words of AWS's parser, and where."""
+    found = jackson.fault(text)
+    return refused if found is None else f"{found.words} at line: {found.line}, column: {found.column}"
 
 
 def _refused(why: str) -> str:

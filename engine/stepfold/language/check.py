@@ -6,10 +6,9 @@ values of fields in `shapes.py`, the rules of a Choice in `choices.py`, the ways
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 
+from stepfold.query import jackson
 from stepfold.query.values import MAX_DEPTH, Json, NotAdmitted, admit, admit_tree, tree
 
 from .diagnostics import ERROR, SCHEMA, Diagnostic, View
@@ -20,8 +19,6 @@ from .shapes import members
 
 _SHOWN = 500
 """So much of an unreadable text is shown in its diagnostic."""
-
-_NOT_A_TOKEN = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
 
 
 def check(
@@ -74,31 +71,14 @@ def _read(definition: bytes | str | Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _why(definition: bytes | str | Mapping[str, Json], refused: str) -> _Unreadable:
-    """Say of a refused text where it stops being JSON, in the words of AWS's parser as far as they are known."""
+    """Say of a refused text where it stops being JSON, in the words of AWS's parser."""
     if f"deeper than {MAX_DEPTH}" in refused:
         return _Unreadable(f"The definition nests deeper than {MAX_DEPTH} levels", code="TOO_DEEPLY_NESTED")
-    try:
-        text = definition.decode() if isinstance(definition, bytes) else definition
-        if isinstance(text, str):
-            json.loads(text)
-    except json.JSONDecodeError as error:
-        return _syntax(error)
-    except (UnicodeDecodeError, RecursionError, ValueError):
-        pass
-    return _Unreadable(refused, code="INVALID_JSON_DESCRIPTION")
-
-
-def _syntax(error: json.JSONDecodeError) -> _Unreadable:
-    token = _NOT_A_TOKEN.match(error.doc, error.pos) if error.msg == "Expecting value" else None
-    column = error.colno
-    if token:
-        column += len(token[0])
-        words = f"Unrecognized token '{token[0]}': was expecting (JSON String, Number, Array, Object or token "
-        words += "'null', 'true' or 'false')"
-    else:
-        words = error.msg
-    shown = f'"{error.doc[:_SHOWN]}"'
-    if len(error.doc) > _SHOWN:
-        shown += f"[truncated {len(error.doc) - _SHOWN} chars]"
-    source = f"[Source: (String){shown}; line: {error.lineno}, column: {column}]"
-    return _Unreadable(f"{words}\n at {source}", source, "INVALID_JSON_DESCRIPTION")
+    text = definition.decode(errors="replace") if isinstance(definition, bytes) else definition
+    if not isinstance(text, str) or (found := jackson.fault(text)) is None:
+        return _Unreadable(refused, code="INVALID_JSON_DESCRIPTION")
+    shown = f'"{text[:_SHOWN]}"'
+    if len(text) > _SHOWN:
+        shown += f"[truncated {len(text) - _SHOWN} chars]"
+    source = f"[Source: (String){shown}; line: {found.line}, column: {found.column}]"
+    return _Unreadable(f"{found.words}\n at {source}", source, "INVALID_JSON_DESCRIPTION")

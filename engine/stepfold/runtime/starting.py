@@ -11,6 +11,7 @@ from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import ExecutionStarted
 from stepfold.language.limits import Limits
 from stepfold.language.machine import Machine
+from stepfold.query import jackson
 from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree
 from stepfold_store.contract import Conflict, Entry
 
@@ -56,7 +57,8 @@ def wanted(
         else:
             value = admit_tree({} if plain is None else plain, limit=limits.payload)
     except NotAdmitted as error:
-        raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{error}'") from None
+        why = None if text is None else jackson.complaint(text)  # None where it is JSON, but too large or too deep
+        raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{why or error}'") from None
     return Wanted(value, text, None if name is None else names.check_name(name), trace)
 
 

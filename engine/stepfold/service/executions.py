@@ -8,7 +8,6 @@ from stepfold import names
 from stepfold.errors import (
     CallerError,
     ExecutionDoesNotExist,
-    InvalidExecutionInput,
     InvalidToken,
     ResourceNotFound,
     StateMachineTypeNotSupported,
@@ -21,7 +20,7 @@ from stepfold.runtime.engine import Engine
 from stepfold.runtime.registry import Target
 from stepfold_store.contract import Entry, Store, after_entry
 
-from . import histories, jackson, paging
+from . import histories, paging
 from .protocol import Operation, timestamp
 from .shapes import (
     BillingDetails,
@@ -117,14 +116,9 @@ async def _asked(
     target = await engine.registry.resolve(_machine(request.stateMachineArn))
     if only and target.row.type != only:
         raise _unsupported()
-    text = request.input
-    try:
-        wish = starting.wanted(text=text, name=request.name, trace=request.traceHeader, limits=engine.limits)
-    except InvalidExecutionInput:
-        if text is None or (why := jackson.complaint(text)) is None:  # JSON, but too large or too deep
-            raise
-        raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{why}'") from None
-    return target, wish
+    return target, starting.wanted(
+        text=request.input, name=request.name, trace=request.traceHeader, limits=engine.limits
+    )
 
 
 def _unsupported() -> StateMachineTypeNotSupported:

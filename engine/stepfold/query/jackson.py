@@ -7,7 +7,7 @@ walk can meet. Nothing is built here, and whoever asks knows already that the te
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _WORD: Final = re.compile(r"[^\W\d][\w$]*|\$[\w$]*")
@@ -25,14 +25,30 @@ class _Bad(Exception):
     """The first thing that is wrong."""
 
 
+class Fault(NamedTuple):
+    """The first thing that is wrong: the sentence, and how far the parser had come, counted from 1."""
+
+    words: str
+    line: int
+    column: int
+
+
 def complaint(text: str) -> str | None:
     """The sentence about the first thing that is wrong with a text; None where it is JSON."""
+    found = fault(text)
+    return None if found is None else found.words
+
+
+def fault(text: str) -> Fault | None:
+    """The first thing that is wrong with a text, and where; None where it is JSON."""
     if not text.strip(" \t\r\n"):
-        return EMPTY
+        return Fault(EMPTY, 1, 1)
+    walk = _Walk(text)
     try:
-        _Walk(text).all()
+        walk.all()
     except _Bad as bad:
-        return str(bad)
+        line = text.count("\n", 0, walk.at)
+        return Fault(str(bad), line + 1, walk.at - text.rfind("\n", 0, walk.at))
     return None
 
 
@@ -118,9 +134,9 @@ class _Walk:
         match = _WORD.match(self.text, self.at)
         if match is None:
             raise self.unexpected(found, f"expected a valid value {_VALUES}")
+        self.at = match.end()  # a word that is none is told by its end (recorded)
         if match.group() not in {"true", "false", "null"}:
             raise _Bad(f"Unrecognized token '{match.group()}': was expecting {_VALUES}")
-        self.at = match.end()
 
     def number(self) -> None:
         """A number."""
