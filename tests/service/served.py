@@ -1,0 +1,79 @@
+"""`stepfold serve` in a process of its own, and boto3 clients of it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT = "111111111111"
+REGION = "us-east-1"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/worker"
+PATIENCE = 60
+
+
+def free_port():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
+
+
+class Served:
+    """A server over the store in a folder; each start is a new process on the same port."""
+
+    def __init__(self, folder, *templates):
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._templates = [word for template in templates for word in ("--template", str(template))]
+        self._process = None
+
+    def start(self, **environment):
+        places = os.pathsep.join(str(ROOT / one) for one in ("engine", "store"))
+        command = [
+            sys.executable, "-m", "stepfold", "serve", "--host", "127.0.0.1", "--port", str(self.port),
+            "--store", f"sqlite:///{self.folder / 'served.db'}", "--account", ACCOUNT, "--region", REGION,
+            *self._templates,
+        ]  # fmt: skip
+        with (self.folder / "errors").open("a") as errors:
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True,
+                env={**os.environ, "PYTHONPATH": places, **environment},
+            )
+        late = threading.Timer(PATIENCE, self._process.kill)
+        late.start()
+        line = self._process.stdout.readline()
+        late.cancel()
+        assert line == f"listening on {self.url}\n", (self.folder / "errors").read_text()
+
+    def client(self):
+        """A client that asks once."""
+        return boto3.client(
+            "stepfunctions", endpoint_url=self.url, region_name=REGION, aws_access_key_id="any",
+            aws_secret_access_key="any",
+            config=Config(retries={"total_max_attempts": 1}, max_pool_connections=16, inject_host_prefix=False),
+        )
+
+    def kill(self):
+        self._process.kill()
+        self._process.communicate()
+
+    def stop(self):
+        """Ask it to stop; its exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.communicate(timeout=PATIENCE)
+        return self._process.returncode
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        if self._process.poll() is None:
+            self.kill()
