@@ -21,6 +21,9 @@ NEEDED = (
     "stepfold/examples/article/node/fetch_data.js",
     "stepfold/examples/article/python/fetch_data.py",
     "stepfold/examples/orders/template.yaml",
+    "stepfold/examples/starter/template.yaml",
+    "stepfold/examples/starter/node/start_next.js",
+    "stepfold/examples/starter/python/start_next.py",
 )
 
 
