@@ -1,6 +1,7 @@
 """The TestState operation: what it refuses, how it words that, and what it performs by the engine's workers."""
 
 import json
+import uuid
 
 import anyio
 import msgspec
@@ -16,6 +17,7 @@ from stepfold.work.workers import TaskError
 pytestmark = pytest.mark.anyio
 
 ROLE = "arn:aws:iam::123456789012:role/tester"
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:nobody"
 TASK = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "f"}, "End": True}
 PASS = {"Type": "Pass", "End": True}
 BRANCH = {"StartAt": "In", "States": {"In": PASS}}
@@ -158,10 +160,29 @@ async def test_a_worker_that_fails_or_is_missing(service):
     told = await ask(service, state, roleArn=ROLE)
     assert (told["status"], told["nextState"]) == ("CAUGHT_ERROR", "Mend")
     assert json.loads(told["output"]) == {"Error": "Mine", "Cause": "because"}
-    told = await ask(service, {**TASK, "Parameters": {"FunctionName": "nobody"}}, roleArn=ROLE)
-    assert (told["status"], told["error"]) == ("FAILED", "Lambda.ResourceNotFoundException")
     told = await ask(service, {**TASK, "Resource": "arn:aws:states:::sqs:sendMessage"}, roleArn=ROLE)
     assert (told["status"], told["error"]) == ("FAILED", "States.TaskFailed")
+
+
+@pytest.mark.parametrize(
+    ("state", "qualifier"),
+    [
+        ({"Parameters": {"FunctionName": "nobody"}}, "$LATEST"),
+        ({"Parameters": {"FunctionName": "nobody:7"}}, "7"),
+        ({"Parameters": {"FunctionName": "nobody", "Qualifier": "7"}}, "7"),
+        ({"Resource": FUNCTION, "Parameters": {}}, "$LATEST"),
+        ({"Resource": f"{FUNCTION}:live", "Parameters": {}}, "live"),
+    ],
+)
+async def test_a_function_that_is_not_there_fails_in_lambdas_words(service, state, qualifier):
+    told = await ask(service, {**TASK, **state}, roleArn=ROLE)
+    assert (told["status"], told["error"]) == ("FAILED", "Lambda.ResourceNotFoundException")
+    cause, _, rest = told["cause"].partition("Request ID: ")
+    assert cause == (
+        f"Function not found: {FUNCTION}:{qualifier} "
+        "(Service: AWSLambda; Status Code: 404; Error Code: ResourceNotFoundException; "
+    )
+    assert str(uuid.UUID(rest.removesuffix("; Proxy: null)"))) + "; Proxy: null)" == rest
 
 
 @pytest.mark.parametrize("fields", [{"TimeoutSeconds": 3}, {"TimeoutSeconds": 100, "HeartbeatSeconds": 3}, {}])

@@ -26,6 +26,7 @@ from stepfold.names import parse_arn
 from stepfold.query.values import EMPTY_OBJECT, Json, NotAdmitted, Value, admit, items, tree
 from stepfold.runtime.deadlines import Deadline
 from stepfold.runtime.evaluating import SECONDS
+from stepfold.work.lambdas import invocation, named, request_id
 from stepfold.work.workers import Call, NoWorker, TaskError
 
 from . import shapes
@@ -248,7 +249,7 @@ class _Tried:
             except TaskError as error:
                 return Failure(error.error, error.cause)
             except NoWorker as missing:
-                return _nobody(self.engine, missing)
+                return _nobody(self.engine, call, missing)
             finally:
                 alarm.cancel()
                 deadline.over()
@@ -261,12 +262,19 @@ def _check_failures(trial: Trial, configured: shapes.TestStateConfiguration) -> 
         raise CallerError("Map iteration failure count must be less than or equal to the number of Map iterations")
 
 
-def _nobody(engine: Engine, missing: NoWorker) -> Failure:
-    """A function that is not there, as Lambda says it; and any other resource, in our words."""
-    if missing.function is not None:
-        arn = engine.home.function(missing.function)
-        return Failure("Lambda.ResourceNotFoundException", f"Function not found: {arn}")
-    return Failure(TASK_FAILED, str(missing))
+def _nobody(engine: Engine, call: Call, missing: NoWorker) -> Failure:
+    """A function that is not there, as Lambda says it; and any other resource, in our words.
+
+    Lambda's are recorded for `lambda:invoke` in an execution (test_task_service_lambda::test_no_such_function).
+    """
+    asked = invocation(call.resource, call.arguments, engine.home)
+    if asked is None:
+        return Failure(TASK_FAILED, str(missing))
+    _, _, qualifier = named(asked.arn, engine.home)
+    arn = asked.arn if qualifier else f"{asked.arn}:$LATEST"
+    answer = f"Status Code: 404; Error Code: ResourceNotFoundException; Request ID: {request_id(call.token)}"
+    cause = f"Function not found: {arn} (Service: AWSLambda; {answer}; Proxy: null)"
+    return Failure("Lambda.ResourceNotFoundException", cause)
 
 
 # --- telling it -------------------------------------------------------------------------------------------------------
