@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from msgspec import UNSET
 
 from stepfold.language.failures import Failure
+from stepfold.language.limits import REDRIVE_TOKENS
 from stepfold.query import values
 
 from . import facts
@@ -37,8 +38,6 @@ Apply: TypeAlias = "Callable[[Execution, Frame, Event, Any], None]"
 
 EXPIRY = 1
 """Who asks for the machine's own TimeoutSeconds: the event that started the execution."""
-TOKENS = 10
-"""The tokens of so many redrives are remembered (AWS)."""
 
 
 class On(NamedTuple):
@@ -239,7 +238,7 @@ def _redriven(execution: Execution, _: Frame, event: Event, fact: facts.Executio
     execution.redrives = fact.count
     execution.redriven_at = event.at
     if fact.token is not None:
-        execution.tokens = (*execution.tokens, (fact.token, event.at))[-TOKENS:]
+        execution.tokens = (*execution.tokens, (fact.token, event.at))[-REDRIVE_TOKENS:]
     if execution.started.timeout is not None:
         execution.expiry = event.at + execution.started.timeout * 1000
     for frame in execution.frames.values():

@@ -28,6 +28,16 @@ READER_ITEMS = 100_000_000
 """The most items that an ItemReader may be told to read (AWS)."""
 BATCH_BYTES = 262_144
 """The largest MaxInputBytesPerBatch of an ItemBatcher (AWS)."""
+EXPRESS_SECONDS = 300
+"""How long an EXPRESS execution may take (AWS)."""
+STANDARD_DAYS = 365
+"""The greatest age of a STANDARD execution (AWS)."""
+REDRIVABLE_DAYS = 14
+"""How long after its end an execution may be redriven (AWS)."""
+REDRIVE_TOKENS = 10
+"""The tokens of so many redrives are remembered (AWS)."""
+REDRIVE_TOKEN_MINUTES = 15
+"""How long the token of a redrive makes a repetition of it harmless (AWS)."""
 MAX_WAIT_SECONDS = 2_147_483_647
 """A Wait beyond this many seconds fails: 24,855 days pass, 24,856 do not (recorded)."""
 DECISION_EVENTS = 1_000

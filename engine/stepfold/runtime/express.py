@@ -17,6 +17,7 @@ from msgspec import UNSET, Raw, UnsetType
 from stepfold.interpreter import signals
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event, ExecutionStarted
+from stepfold.language.limits import EXPRESS_SECONDS
 from stepfold.language.machine import Machine
 from stepfold.query.template import Moment
 from stepfold.work.workers import NoWorker
@@ -33,8 +34,6 @@ logger = structlog.get_logger(__name__)
 
 KIND: Final = "express"
 """The catalog's kind of these rows; ListExecutions never tells them."""
-LONGEST: Final = 300
-"""An express execution lasts five minutes at most (AWS), in seconds."""
 BASE_MEGABYTES: Final = 50
 """What an execution needs beside its data (AWS's guide to its prices)."""
 
@@ -165,7 +164,7 @@ async def _new(engine: Host, target: Target, wish: Wanted, *, kept: bool) -> tup
     name, unique = wish.name or engine.chance.uuid(), engine.chance.uuid()
     arn = engine.home.express(target.row.name, name, unique)
     started = starting.first_fact(engine, target, machine, wish, arn, name)
-    timeout = LONGEST if machine.timeout is None else min(machine.timeout, LONGEST)
+    timeout = EXPRESS_SECONDS if machine.timeout is None else min(machine.timeout, EXPRESS_SECONDS)
     limits = msgspec.structs.replace(started.limits, history=None)  # AWS counts no events here
     return _begin(engine, machine, msgspec.structs.replace(started, timeout=timeout, limits=limits), kept=kept)
 

@@ -11,20 +11,15 @@ import anyio
 
 from stepfold.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
 from stepfold.interpreter import signals
-from stepfold.language.limits import Limits
+from stepfold.language.limits import REDRIVABLE_DAYS, REDRIVE_TOKEN_MINUTES, STANDARD_DAYS, Limits
 from stepfold_store.contract import Conflict, Entry
 
 from . import catalog, starting
 from .host import Host
 from .run import Run, Told
 
-_DAY: Final = 24 * 3600 * 1000
-REDRIVABLE_FOR: Final = 14 * _DAY
-"""How long after its end an execution may be redriven, in milliseconds (AWS)."""
-LONGEST: Final = 365 * _DAY
-"""The greatest age of a STANDARD execution, in milliseconds (AWS)."""
-TOKEN_LASTS: Final = 15 * 60 * 1000
-"""How long the token of a redrive makes a repetition of it harmless, in milliseconds (AWS)."""
+_MINUTE: Final = 60 * 1000
+_DAY: Final = 24 * 60 * _MINUTE
 
 
 def refusal(entry: Entry, limits: Limits, now: int, *, deleting: bool = False) -> str | None:
@@ -35,9 +30,9 @@ def refusal(entry: Entry, limits: Limits, now: int, *, deleting: bool = False) -
         return "State machine is in DELETING status."
     if limits.history is not None and catalog.execution_row(entry).events >= limits.history - 1:
         return "Execution history event limit exceeded."
-    if now - entry.started > LONGEST:
+    if now - entry.started > STANDARD_DAYS * _DAY:
         return "Execution has exceeded the max execution time."
-    if now - entry.ended > REDRIVABLE_FOR:
+    if now - entry.ended > REDRIVABLE_DAYS * _DAY:
         return "Execution redrivable period exceeded."
     return None
 
@@ -99,7 +94,7 @@ def _done_before(entry: Entry, token: str | None, now: int) -> int | None:
         return None
     known = dict(catalog.execution_row(entry).tokens)
     at = known.get(token)
-    return at if at is not None and now - at <= TOKEN_LASTS else None
+    return at if at is not None and now - at <= REDRIVE_TOKEN_MINUTES * _MINUTE else None
 
 
 async def _told(engine: Host, entry: Entry, token: str | None) -> tuple[Run, Told]:
