@@ -10,11 +10,11 @@ from pathlib import Path
 
 from stepfold.errors import InvalidDefinition
 
-from .notation import ProjectError, definition_text, read_file
-
 
 def read(path: str | PathLike[str]) -> str:
     """The JSON text of the definition; raises InvalidDefinition, which names the file, the line and the column."""
+    from .notation import ProjectError, definition_text, read_file  # with YAML, which an embedded engine may never need
+
     file = Path(path)
     try:
         return definition_text(read_file(file), file)
