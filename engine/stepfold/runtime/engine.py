@@ -1,10 +1,13 @@
 """The engine: opens a store, resumes what was interrupted, and keeps executions going until it is closed.
 
-engine = Engine("sqlite:///orders.db", work=[double])
-async with engine:
-machine = await engine.create("orders", definition)
-handle = await engine.start(machine, {"n": 3}, name="monday")
-output = await handle.result()
+    engine = Engine("sqlite:///orders.db", work=[double])
+    async with engine:
+        machine = await engine.create("orders", definition)
+        handle = await engine.start(machine, {"n": 3}, name="monday")
+        output = await handle.result()
+
+It holds the runs and the task group they live in; what a run asks of it is promised in `world.py`, what a start asks of
+it in `host.py`.
 """
 
 from __future__ import annotations
