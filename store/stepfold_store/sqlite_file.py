@@ -31,7 +31,10 @@ _REMEDY = "restore it from a backup, or save what can be read with `sqlite3 FILE
 def true_path(path: Path, *, there: bool = False) -> Path:
     """The path without links: one file has one lock, whatever way it was reached. StoreError if it must be there."""
     if there and not path.exists():
-        raise StoreError(f"there is no store at {path}")
+        raise StoreError(
+            f"there is no store at {path.absolute()}: name the file that its executions were started with "
+            "(a relative path counts from the current folder)"
+        )
     return path.resolve()
 
 
