@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ from stepfold.language.projects import ProjectFunction
 from stepfold.names import Home
 
 from .handlers import Handler, Handlers, LocalFunction, OnOutput
+from .inline import InlineCode
 
 
 class ProjectFunctions:
@@ -25,7 +25,7 @@ class ProjectFunctions:
         self, functions: Iterable[ProjectFunction], *, home: Home | None = None, on_output: OnOutput | None = None
     ) -> None:
         self._handlers = Handlers(home=home, on_output=on_output)
-        self._inline: tempfile.TemporaryDirectory[str] | None = None
+        self._inline = InlineCode()
         self.workers: dict[str, LocalFunction] = {}
         functions = list(functions)
         for function in functions:
@@ -43,11 +43,12 @@ class ProjectFunctions:
         try:
             return await self._handlers.__aexit__(kind, error, trace)
         finally:
-            if self._inline is not None:
-                self._inline.cleanup()
+            self._inline.remove()
 
     def _handler(self, function: ProjectFunction) -> Handler:
-        code = function.code if isinstance(function.code, Path) else self._written(function, function.code)
+        code = function.code
+        if not isinstance(code, Path):
+            code = self._inline.write(code, javascript=function.runtime.startswith("nodejs"))
         return Handler(
             name=function.name,
             runtime=function.runtime,
@@ -57,12 +58,3 @@ class ProjectFunctions:
             timeout=function.timeout,
             memory=function.memory,
         )
-
-    def _written(self, function: ProjectFunction, source: str) -> Path:
-        """Write code that stands in the template to a private folder, as the file `index`, where AWS puts it too."""
-        if self._inline is None:
-            self._inline = tempfile.TemporaryDirectory(prefix="stepfold-")
-        folder = Path(tempfile.mkdtemp(dir=self._inline.name))
-        end = ".js" if function.runtime.startswith("nodejs") else ".py"
-        (folder / f"index{end}").write_text(source, encoding="utf-8")
-        return folder
