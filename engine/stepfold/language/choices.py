@@ -35,13 +35,17 @@ _OF_TOP_RULES: Mapping[str, tuple[Kind, str | None]] = {
 
 def rules(view: View, value: Json, place: str) -> None:
     """The Choices of a state."""
+    _rules(view, value, place, top=True)
+
+
+def _rules(view: View, value: Json, place: str, *, top: bool) -> None:
     if not isinstance(value, list):
         wrong_type(view, value, place, "Array")
         return
     if not value:
         view.error("Value cannot be empty", place)
     for index, rule in enumerate(value):
-        _rule(view, rule, f"{place}[{index}]", top=True)
+        _rule(view, rule, f"{place}[{index}]", top=top)
 
 
 def _rule(view: View, rule: Json, place: str, *, top: bool) -> None:
@@ -84,13 +88,7 @@ def _one_operator(view: View, rule: Mapping[str, Json], place: str) -> None:
 def _selector(view: View, name: str, value: Json, place: str) -> None:
     match name:
         case "And" | "Or":
-            if not isinstance(value, list):
-                wrong_type(view, value, place, "Array")
-                return
-            if not value:
-                view.error("Value cannot be empty", place)
-            for index, part in enumerate(value):
-                _rule(view, part, f"{place}[{index}]", top=False)
+            _rules(view, value, place, top=False)
         case "Not":
             _rule(view, value, place, top=False)
         case "Variable":

@@ -23,9 +23,6 @@ RUNTIME = "States.Runtime"
 TASK_FAILED = "States.TaskFailed"
 TIMEOUT = "States.Timeout"
 
-RESERVED = frozenset(value for name, value in list(globals().items()) if name.isupper() and isinstance(value, str))
-"""Every error name that the language reserves; names of users may not begin with `States.`."""
-
 _NEVER_CAUGHT = frozenset({RUNTIME})
 _NOT_A_TASK_FAILURE = frozenset({
     EXCEED_TOLERATED_FAILURE_THRESHOLD,
