@@ -331,3 +331,21 @@ def test_sigterm_lets_work_in_flight_end_and_exits_with_0(tmp_path):
         assert answer.endswith(b'{"stopDate":1.0}')
         assert server.stdout.read().splitlines()[-1] == "closed"
         assert server.wait(10) == 0
+
+
+async def test_middleware_that_a_user_adds_sees_every_request(service):
+    made, seen = app(service), []
+
+    class Watching:
+        def __init__(self, inner):
+            self.inner = inner
+
+        async def __call__(self, scope, receive, send):
+            seen.append(scope["path"])
+            await self.inner(scope, receive, send)
+
+    made.add_middleware(Watching)
+    async with client(made) as http:
+        for path in ("/", "/health"):
+            assert (await http.post(path, **ask("StartExecution", {"stateMachineArn": MACHINE}))).status_code
+    assert seen == ["/", "/health"]

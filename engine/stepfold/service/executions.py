@@ -154,10 +154,16 @@ async def _entry(engine: Engine, arn: str) -> Entry:
     return entry
 
 
-async def _started(engine: Engine, arn: str) -> ExecutionStarted:
-    """How an execution began: what never changes is taken from memory where it is there."""
-    run = engine.runs.get(arn)
-    return run.execution.started if run is not None else await catalog.started(engine.store, arn)
+async def _known(service: StepFunctions, arn: str) -> tuple[Entry, ExecutionStarted]:
+    """What the catalog says of an execution, and how it began; raises InvalidArn, ExecutionDoesNotExist.
+
+    Of a run whose start is durable and whose end is not decided, memory and catalog say the same.
+    """
+    run = service.engine.runs.get(arn)
+    if run is not None and run.begun is None and run.broken is None and run.execution.status == "RUNNING":
+        return catalog.execution_entry(run.execution), run.execution.started
+    entry = await _entry(service.engine, arn)
+    return entry, await service.starts.of(service.engine.store, entry)
 
 
 # --- describing -------------------------------------------------------------------------------------------------------
@@ -166,9 +172,8 @@ async def _started(engine: Engine, arn: str) -> ExecutionStarted:
 async def describe_execution(service: StepFunctions, request: DescribeExecutionInput) -> DescribeExecutionOutput:
     """All about an execution but its history."""
     engine = service.engine
-    entry = await _entry(engine, request.executionArn)
+    entry, started = await _known(service, request.executionArn)
     row = catalog.execution_row(entry)
-    started = await _started(engine, entry.key)
     whole = request.includedData != "METADATA_ONLY"
     details = _INCLUDED if whole else _WITHHELD
     succeeded = entry.status == "SUCCEEDED"
@@ -203,8 +208,7 @@ async def describe_state_machine_for_execution(
 ) -> DescribeStateMachineForExecutionOutput:
     """The machine as an execution uses it, whatever has become of it since."""
     engine = service.engine
-    entry = await _entry(engine, request.executionArn)
-    started = await _started(engine, entry.key)
+    entry, started = await _known(service, request.executionArn)
     machine = await engine.store.entry(catalog.MACHINE, entry.parent)
     whole = request.includedData != "METADATA_ONLY"
     return DescribeStateMachineForExecutionOutput(

@@ -9,6 +9,7 @@ from stepfold.runtime.engine import Engine
 
 from . import executions, machines, tags, tasks, teststate, versions
 from .protocol import Operation
+from .starts import Starts
 
 
 class StepFunctions:
@@ -16,6 +17,7 @@ class StepFunctions:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.starts = Starts()
         self.operations: Mapping[str, Operation] = {
             **machines.OPERATIONS,
             **versions.OPERATIONS,
