@@ -1,9 +1,11 @@
-"""The command line: `stepfold demo`, `run`, `resume`, `list`, `show`, `history`, `stop` and `check`."""
+"""The command line: `stepfold demo`, `run`, `resume`, `list`, `show`, `history`, `stop`, `check` and `serve`."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -14,6 +16,7 @@ import anyio
 import click
 
 import stepfold
+from stepfold.names import ACCOUNT, REGION, Home
 
 from .options import Settings, common, configure_log, json_option, settings, store_option
 from .outcome import EXIT_CODES, Exit, outcome_of, tell, unwrapped
@@ -24,6 +27,17 @@ Given = ParamSpec("Given")
 
 FILE = click.Path(path_type=Path)
 STATUSES = click.Choice(["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"], case_sensitive=False)
+
+
+def _matching(pattern: str, what: str) -> Callable[[click.Context, click.Parameter, str], str]:
+    """A callback that takes only values of that form."""
+
+    def check(_: click.Context, __: click.Parameter, value: str) -> str:
+        if re.fullmatch(pattern, value, re.ASCII) is None:
+            raise click.BadParameter(f"{value!r} is not {what}")
+        return value
+
+    return check
 
 
 class _Commands(click.Group):
@@ -191,3 +205,35 @@ def check(files: tuple[Path, ...]) -> None:
             print_report(report)
     good = all(report.good for report in reports)
     click.get_current_context().exit(Exit.OK if good else Exit.BAD_INPUT)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; a public address wants --keys.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8083, show_default=True, help="0 takes a free one.")
+@store_option()
+@click.option("--account", default=ACCOUNT, show_default=True, callback=_matching(r"\d{12}", "twelve digits"),
+              help="The account of its ARNs.")
+@click.option("--region", default=REGION, show_default=True,
+              callback=_matching(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}", "a region's name, such as us-east-1"),
+              help="The region of its ARNs.")
+@click.option("--template", "templates", type=FILE, multiple=True,
+              help="A SAM or CloudFormation template whose functions and machines are there at the start; repeatable.")
+@click.option("--keys", type=FILE, help="Keys that requests must be signed with (TOML, mode 0600).")
+@click.option("--hosts", multiple=True, metavar="NAME", help="A further name that requests may call it by; repeatable.")
+@click.option(
+    "--limits", type=click.Choice(["aws", "local"]), default="aws", show_default=True,
+    help="AWS's limits (256 KiB a payload, 25,000 events), or none of these.",
+)
+@common
+def serve(
+    host: str, port: int, store: str, account: str, region: str, templates: tuple[Path, ...], keys: Path | None,
+    hosts: tuple[str, ...], limits: str,
+) -> None:
+    """Serve the AWS API of Step Functions until Ctrl-C or SIGTERM: boto3, the AWS CLI and the SDKs call it unchanged.
+
+    Prints `listening on http://HOST:PORT` when it is ready. What has not ended by the stop goes on at the next start.
+    """
+    from .serving import Site, serve_site
+
+    settings().quiet = logging.WARNING
+    _do(serve_site, Site(host, port, store, Home(account, region), templates, keys, hosts, limits))

@@ -25,6 +25,7 @@ class Settings:
         self.verbose = 0
         self.json = False
         self.store = ""
+        self.quiet = logging.CRITICAL
 
 
 def settings() -> Settings:
@@ -78,10 +79,10 @@ def _store(context: click.Context, _: click.Parameter, value: str) -> str:
 
 
 def configure_log(chosen: Settings) -> None:
-    """Send the log to stderr: nothing of it by default, for the command itself says what matters."""
+    """Send the log to stderr: nothing of it by default, where the command itself says what matters."""
     import structlog
 
-    level = logging.INFO if chosen.verbose else logging.CRITICAL
+    level = logging.INFO if chosen.verbose else chosen.quiet
     if chosen.debug or chosen.verbose > 1:
         level = logging.DEBUG
     structlog.configure(

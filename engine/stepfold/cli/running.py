@@ -107,7 +107,8 @@ async def writing(location: str, *, there: bool = False) -> AsyncIterator[Store]
         await store.close()
 
 
-async def _remember(store: Store, machine: str, template: Path) -> None:
+async def remember(store: Store, machine: str, template: Path) -> None:
+    """Note which template gave a machine's functions."""
     row = msgspec.json.encode(TemplateRow(str(template)))
     await store.put([Entry(TEMPLATE, machine, data=row)])
 
@@ -182,7 +183,7 @@ async def _start(engine: Engine, order: Order) -> Handle:
     source = order.source
     machine = await engine.create(source.name, source.definition, type=source.type, role=source.role, replace=True)
     if source.template is not None:
-        await _remember(engine.store, machine.arn, source.template)
+        await remember(engine.store, machine.arn, source.template)
     return await engine.start(machine, name=order.name, text=order.input)
 
 

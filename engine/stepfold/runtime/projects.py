@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from stepfold.language.projects import Project
 from stepfold.work.handlers import OnOutput
 from stepfold.work.standard import ProjectFunctions
@@ -10,12 +12,19 @@ from .engine import Engine
 from .registry import MachineRef
 
 
-def register_functions(engine: Engine, project: Project, *, on_output: OnOutput | None = None) -> None:
+def register_functions(
+    engine: Engine,
+    project: Project,
+    *,
+    on_output: OnOutput | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> None:
     """Register a project's functions, before the engine is entered, so that what resumes finds them.
 
-    `on_output` hears what they write: the function's name, `stdout` or `stderr`, the line.
+    `on_output` hears what they write: the function's name, `stdout` or `stderr`, the line. `environment` is what each
+    finds in its own beside Lambda's variables, where the template sets nothing else.
     """
-    functions = ProjectFunctions(project.functions, home=engine.home, on_output=on_output)
+    functions = ProjectFunctions(project.functions, home=engine.home, on_output=on_output, environment=environment)
     engine.keep(functions)
     for name, worker in functions.workers.items():
         engine.register(name, worker)

@@ -35,6 +35,8 @@ logger = structlog.get_logger(__name__)
 
 NODE_MISSING = "Stepfold.NodeMissing"
 """Our own error name: a Node function was called where there is no Node, or none that is new enough."""
+CREDENTIALS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"})
+"""Variables that come together: half of one key and half of another sign nothing."""
 UNSUPPORTED = "Stepfold.RuntimeNotSupported"
 """Our own error name: a function of a runtime (Java, Go, ...) that is not run here."""
 NODE_OLDEST = 18
@@ -71,7 +73,7 @@ class Handlers:
     """The child processes of all local functions. They live while the `async with` block does.
 
     `on_output` hears every line a function writes, which goes to the log in any case. `clock` says when a child has
-    been idle too long.
+    been idle too long. `environment` is what every function finds in its own, where that sets nothing else.
     """
 
     def __init__(
@@ -82,12 +84,14 @@ class Handlers:
         idle_seconds: float = IDLE_SECONDS,
         init_seconds: float = INIT_SECONDS,
         node: str = "node",
+        environment: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.home = home or Home()
         self.idle_seconds = idle_seconds
         self.init_seconds = init_seconds
         self.clock = clock
+        self.environment = dict(environment or {})
         self._on_output = on_output
         self._node = node
         self._node_found: str | None = None
@@ -280,6 +284,7 @@ class LocalFunction:
     def _environment(self, folder: Path) -> dict[str, str]:
         """All that a child finds in its environment: Lambda's variables and its own, nothing of the engine's."""
         handler, home = self.handler, self._pool.home
+        given = CREDENTIALS if handler.environment.keys() & CREDENTIALS else ()
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
@@ -296,6 +301,7 @@ class LocalFunction:
             "LAMBDA_RUNTIME_DIR": str(_BOOTSTRAP),
             "LAMBDA_TASK_ROOT": str(folder),
             "_HANDLER": handler.handler,
+            **{name: value for name, value in self._pool.environment.items() if name not in given},
             **handler.environment,
         }
 

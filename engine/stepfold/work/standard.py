@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,9 +22,14 @@ class ProjectFunctions:
     """
 
     def __init__(
-        self, functions: Iterable[ProjectFunction], *, home: Home | None = None, on_output: OnOutput | None = None
+        self,
+        functions: Iterable[ProjectFunction],
+        *,
+        home: Home | None = None,
+        on_output: OnOutput | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._handlers = Handlers(home=home, on_output=on_output)
+        self._handlers = Handlers(home=home, on_output=on_output, environment=environment)
         self._inline = InlineCode()
         self.workers: dict[str, LocalFunction] = {}
         functions = list(functions)

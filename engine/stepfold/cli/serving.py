@@ -1,0 +1,166 @@
+"""The serve command: an engine, with the functions and machines of templates, behind the AWS API until told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from stepfold import names
+from stepfold.errors import InvalidDefinition
+from stepfold.language.limits import Limits
+from stepfold.language.machine import load
+from stepfold.language.projects import Project, read_project
+from stepfold.names import Home
+from stepfold.runtime.engine import Engine
+from stepfold.runtime.projects import create_machines, register_functions
+
+from .follow import output_line
+from .outcome import Exit, Refused, complain
+from .running import remember, writing
+from .screen import Screen
+
+NO_EXTRA = "serve needs the extra 'server': pip install 'stepfold[server]'"
+CREDENTIAL = "stepfold"
+"""What stands for a key where no keys are configured; the SDKs refuse to call without any."""
+
+
+class Site(NamedTuple):
+    """The arguments of `serve`."""
+
+    host: str
+    port: int
+    store: str
+    home: Home
+    templates: Sequence[Path]
+    keys: Path | None
+    hosts: Sequence[str]
+    limits: str
+
+
+async def serve_site(site: Site) -> Exit:
+    """Serve until SIGTERM or SIGINT; nothing is opened before all that was typed is known to be good."""
+    try:
+        from stepfold.service.keys import KeysRefused, load_keys
+        from stepfold.service.service import StepFunctions
+        from stepfold.service.serving import is_loopback, serve
+    except ModuleNotFoundError as missing:
+        raise Refused(f"{NO_EXTRA} ({missing.name} is missing)") from None
+    try:
+        keys = load_keys(site.keys) if site.keys is not None else None
+    except (KeysRefused, OSError) as error:
+        raise Refused(f"--keys: {error}") from None
+    if keys is None and not is_loopback(site.host):
+        raise Refused(f"--host {site.host} can be reached from elsewhere: that wants --keys FILE, or 127.0.0.1")
+    projects = _projects(site.templates, site.home)
+    port = _free(site.host, site.port)
+    limits = Limits.named(site.limits)
+    told = Screen(sys.stderr)
+
+    def heard(function: str, _: str, line: str) -> None:
+        told.line(output_line(told, function, line))
+        told.flush()
+
+    with _asked_to_stop() as asked:
+        async with writing(site.store) as store:
+            engine = Engine(store, limits=limits, home=site.home)
+            for project in projects.values():
+                register_functions(
+                    engine, project, on_output=heard, environment=environment(site.host, port, signed=keys is not None)
+                )
+            async with engine:
+                for template, project in projects.items():
+                    for machine in await create_machines(engine, project):
+                        await remember(store, machine.arn, template)
+
+                def announce(line: str) -> None:
+                    click.echo(line)
+                    if asked():  # after the last look below, and before the server heard signals itself
+                        signal.raise_signal(signal.SIGTERM)
+
+                if not asked():
+                    await serve(
+                        StepFunctions(engine), host=site.host, port=port, keys=keys, hosts=site.hosts,
+                        announce=announce,
+                    )
+    return Exit.OK
+
+
+def environment(host: str, port: int, *, signed: bool) -> dict[str, str]:
+    """What local functions are given so that an SDK in them finds this server by itself.
+
+    Where requests must be signed with a configured key, a function's own environment says with which.
+    """
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (bound by the user, with keys)
+    shown = f"[{address}]" if ":" in address else address
+    given = {
+        "AWS_ENDPOINT_URL_SFN": f"http://{shown}:{port}",
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",  # botocore's; no name sync-127.0.0.1 can be looked up
+    }
+    return given if signed else given | {"AWS_ACCESS_KEY_ID": CREDENTIAL, "AWS_SECRET_ACCESS_KEY": CREDENTIAL}
+
+
+def _projects(templates: Iterable[Path], home: Home) -> dict[Path, Project]:
+    """What the templates hold, by their paths: of each name one, and every machine good. Raises what is wrong."""
+    projects: dict[Path, Project] = {}
+    seen: dict[tuple[str, str], Path] = {}
+    for template in templates:
+        if not template.exists():
+            raise Refused(f"{template}: no such file")
+        if template.absolute() in projects:
+            continue
+        project = projects[template.absolute()] = read_project(template, home=home)
+        there = [("machine", one.name) for one in project.machines]
+        for what, name in [*there, *(("function", one.name) for one in project.functions)]:
+            if (what, name) in seen:
+                raise Refused(f"{template}: a {what} called {name!r} is in {seen[what, name]} already")
+            seen[what, name] = template
+        for machine in project.machines:
+            names.check_name(machine.name)
+            try:
+                load(machine.definition, type=machine.type)
+            except InvalidDefinition:
+                complain(f"{template}: the machine {machine.name!r}:")
+                raise
+    return projects
+
+
+def _free(host: str, port: int) -> int:
+    """The port, or a free one for 0; known before anything is opened, for functions are told it. Raises Refused."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, proto) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+            free: int = tried.getsockname()[1]
+            return free
+    except OSError as error:
+        raise Refused(f"--host {host} --port {port} cannot be listened on: {error.strerror or error}") from None
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM or SIGINT has come while the engine opens or closes; the second ends the process on the spot.
+
+    While it serves, the server hears them itself.
+    """
+    came: list[int] = []
+
+    def on_signal(number: int, _: object) -> None:
+        if came:
+            os._exit(Exit.INTERRUPTED)  # nothing is lost: the log is whole at any moment
+        came.append(number)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
