@@ -8,7 +8,7 @@ import pytest
 from stepfold.errors import ExecutionDoesNotExist
 from stepfold.names import Home
 from stepfold.service import shapes
-from stepfold.service.app import app
+from stepfold.service.asgi import app
 from stepfold.service.protocol import CONTENT_TYPE, TARGET, timestamp
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orders"

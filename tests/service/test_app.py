@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from stepfold.service import serving
-from stepfold.service.app import app
+from stepfold.service.asgi import app
 from stepfold.service.keys import Allow, Key
 from stepfold.service.serving import BindRefused, serve
 

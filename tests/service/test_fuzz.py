@@ -14,7 +14,7 @@ import structlog
 from msgspec import inspect
 
 from stepfold.names import Home
-from stepfold.service.app import app
+from stepfold.service.asgi import app
 from stepfold.service.protocol import BODY_BYTES, CONTENT_TYPE, TARGET
 from stepfold.service.shapes import OPERATIONS
 

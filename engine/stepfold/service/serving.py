@@ -19,7 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .app import BODY_SECONDS, app
+from .asgi import BODY_SECONDS, app
 from .door import Door
 from .keys import Keys
 from .protocol import Service

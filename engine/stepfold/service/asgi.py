@@ -1,7 +1,7 @@
 """The ASGI app of the AWS API: to mount in an app of your own, or to be served by `stepfold.service.serving`.
 
-    app(engine_service)                                  # loopback: any signature or none, Host checked
-    app(engine_service, keys=load_keys("keys.toml"))     # every request verified
+    app(service)                                  # loopback: any signature or none, Host checked
+    app(service, keys=load_keys("keys.toml"))     # every request verified
 
 `POST /` is the API, `GET /health` says that the process answers, `GET /ready` that it takes work. Without keys the Host
 header must be a loopback name, or one that you list, because a page in a browser can reach loopback by a name of its
