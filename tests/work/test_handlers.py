@@ -456,7 +456,15 @@ async def test_a_cancelled_call_kills_its_child_and_what_that_started(bench, cal
     assert await dies(pids[1])
 
 
-@pytest.mark.parametrize("result", ["{1, 2}", "float('nan')", "b''", "object()", "cycle"])
+@pytest.mark.parametrize(
+    ("result", "answer"), [("b'\"HelloWorld!\"'", "HelloWorld!"), ("bytearray(b'[1, 2]')", [1, 2]), ("b''", None)]
+)
+async def test_bytes_of_a_python_handler_are_its_answer_as_it_stands(bench, call, plain, result, answer):
+    worker = bench.python(f"def handler(event, context): return {result}")
+    assert plain(await worker(call("f"))) == answer
+
+
+@pytest.mark.parametrize("result", ["{1, 2}", "float('nan')", "[b'']", "object()", "cycle"])
 async def test_a_python_result_that_is_not_json(bench, call, result):
     worker = bench.python(f"cycle = []\ncycle.append(cycle)\ndef handler(event, context): return {result}")
     name, cause = await failure(worker, call("f"))

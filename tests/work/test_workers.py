@@ -136,6 +136,21 @@ async def test_a_payload_left_out_is_an_empty_object_and_every_json_is_an_event(
         assert plain(await workers.perform(call("echo", event))) == event
 
 
+@pytest.mark.parametrize(
+    ("payload", "event"),
+    [
+        ("0.0", 0.0), ("true", True), ("[]", []), ('{"a":1}', {"a": 1}), ('"text"', "text"), ("null", None),
+        ("text", "text"), ("", ""), ("NaN", "NaN"), ("\\ud800", "\\ud800"),
+    ],
+)
+async def test_a_payload_that_is_json_in_a_text_is_that_json(call, plain, payload, event):
+    workers = Workers()
+    workers.register("echo", Function(lambda event: event))
+    arguments = {"FunctionName": "echo", "Payload": payload}
+    assert plain(await workers.perform(call(INVOKE, arguments)))["Payload"] == event
+    assert plain(await workers.perform(call("echo", payload))) == payload  # (recorded: HelloWorld stays a text)
+
+
 async def test_what_nobody_waits_for_does_not_fail_the_task(call, plain):
     async def fails(event):
         raise TaskError("Sad")

@@ -16,7 +16,7 @@ import msgspec
 
 from stepfold.language.resources import parse_resource
 from stepfold.names import Home, parse_arn
-from stepfold.query.values import EMPTY_OBJECT, NULL, Json, Value, text
+from stepfold.query.values import EMPTY_OBJECT, NULL, Json, NotAdmitted, Value, admit, text
 
 RESPONSE_BYTES = 6_291_556
 """The longest answer of a function (AWS: 6 MB and a little, as its message says)."""
@@ -90,8 +90,21 @@ def invocation(resource: str, arguments: Value, home: Home) -> Invocation | None
     version = qualifier if qualifier and qualifier.isdigit() else "$LATEST"
     # No payload, or null: the function is handed an empty object (recorded). It is copied: a slice would keep the
     # whole of the arguments alive.
-    event = EMPTY_OBJECT if request.payload == NULL else request.payload.copy()
+    event = EMPTY_OBJECT if request.payload == NULL else _unquoted(request.payload.copy())
     return Invocation(name, arn, event, version, wrapped=True, kind=request.invocation_type)
+
+
+def _unquoted(payload: Value) -> Value:
+    """A text that is itself JSON is sent as that JSON (recorded: services/test_lambda_task_service, json_values).
+
+    What AWS does with any other text is not recorded: it stays a text.
+    """
+    if bytes(memoryview(payload)[:1]) != b'"':
+        return payload
+    try:
+        return admit(msgspec.json.decode(payload, type=str))
+    except NotAdmitted:
+        return payload
 
 
 def wrap(asked: Invocation, payload: Value, request: str) -> Value:

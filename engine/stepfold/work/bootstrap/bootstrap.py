@@ -147,10 +147,15 @@ def number(value: object) -> int | float:
 
 
 def answer(handler: Callable[[Any, Context], Any], headers: dict[str, str], body: bytes) -> bytes:
-    """Call the handler and write its result as JSON."""
+    """Call the handler and write its result as JSON; bytes are taken as JSON already, as AWS's runtime does.
+
+    (Recorded: services/test_lambda_task, bytes_payload.)
+    """
     import json
 
     result = handler(json.loads(body), Context(headers))
+    if isinstance(result, bytes | bytearray):
+        return bytes(result)
     try:
         text = json.dumps(result, default=number, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         encoded = text.encode()
