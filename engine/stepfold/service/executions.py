@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from stepfold import names
 from stepfold.errors import (
@@ -22,6 +22,7 @@ from stepfold_store.contract import Entry, Store, after_entry
 
 from . import histories, paging
 from .protocol import Operation, timestamp
+from .served import Served
 from .shapes import (
     BillingDetails,
     CloudWatchEventsExecutionDataDetails,
@@ -47,9 +48,6 @@ from .shapes import (
     TracingConfiguration,
 )
 
-if TYPE_CHECKING:
-    from .service import StepFunctions
-
 BILLED_MS: Final = 100
 """Express time is billed in steps of so many milliseconds (AWS)."""
 BILLED_MB: Final = 64
@@ -68,7 +66,7 @@ _WITHHELD: Final = CloudWatchEventsExecutionDataDetails(included=False)
 # --- starting ---------------------------------------------------------------------------------------------------------
 
 
-async def start_execution(service: StepFunctions, request: StartExecutionInput) -> StartExecutionOutput:
+async def start_execution(service: Served, request: StartExecutionInput) -> StartExecutionOutput:
     """Start an execution, known by its name where its machine is STANDARD."""
     target, wish = await _asked(service.engine, request)
     begin = express.start if target.row.type == "EXPRESS" else starting.start
@@ -76,7 +74,7 @@ async def start_execution(service: StepFunctions, request: StartExecutionInput) 
     return StartExecutionOutput(executionArn=begun.arn, startDate=timestamp(begun.at))
 
 
-async def start_sync_execution(service: StepFunctions, request: StartSyncExecutionInput) -> StartSyncExecutionOutput:
+async def start_sync_execution(service: Served, request: StartSyncExecutionInput) -> StartSyncExecutionOutput:
     """Run an execution of an EXPRESS machine to its end."""
     target, wish = await _asked(service.engine, request, only="EXPRESS")
     ended = await express.run(service.engine, target, wish)
@@ -128,7 +126,7 @@ def _unsupported() -> StateMachineTypeNotSupported:
 # --- ending and going on ----------------------------------------------------------------------------------------------
 
 
-async def stop_execution(service: StepFunctions, request: StopExecutionInput) -> StopExecutionOutput:
+async def stop_execution(service: Served, request: StopExecutionInput) -> StopExecutionOutput:
     """End an execution; one that has ended stays as it is, and tells when that was."""
     engine = service.engine
     entry = await _entry(engine, request.executionArn)
@@ -139,7 +137,7 @@ async def stop_execution(service: StepFunctions, request: StopExecutionInput) ->
     return StopExecutionOutput(stopDate=timestamp(stopped))
 
 
-async def redrive_execution(service: StepFunctions, request: RedriveExecutionInput) -> RedriveExecutionOutput:
+async def redrive_execution(service: Served, request: RedriveExecutionInput) -> RedriveExecutionOutput:
     """Have an execution that ended badly go on."""
     arn = execution_arn(request.executionArn)
     redriven = await redriving.redrive(service.engine, arn, request.clientToken)
@@ -154,7 +152,7 @@ async def _entry(engine: Engine, arn: str) -> Entry:
     return entry
 
 
-async def _known(service: StepFunctions, arn: str) -> tuple[Entry, ExecutionStarted]:
+async def _known(service: Served, arn: str) -> tuple[Entry, ExecutionStarted]:
     """What the catalog says of an execution, and how it began; raises InvalidArn, ExecutionDoesNotExist.
 
     Of a run whose start is durable and whose end is not decided, memory and catalog say the same.
@@ -169,7 +167,7 @@ async def _known(service: StepFunctions, arn: str) -> tuple[Entry, ExecutionStar
 # --- describing -------------------------------------------------------------------------------------------------------
 
 
-async def describe_execution(service: StepFunctions, request: DescribeExecutionInput) -> DescribeExecutionOutput:
+async def describe_execution(service: Served, request: DescribeExecutionInput) -> DescribeExecutionOutput:
     """All about an execution but its history."""
     engine = service.engine
     entry, started = await _known(service, request.executionArn)
@@ -204,7 +202,7 @@ async def describe_execution(service: StepFunctions, request: DescribeExecutionI
 
 
 async def describe_state_machine_for_execution(
-    service: StepFunctions, request: DescribeStateMachineForExecutionInput
+    service: Served, request: DescribeStateMachineForExecutionInput
 ) -> DescribeStateMachineForExecutionOutput:
     """The machine as an execution uses it, whatever has become of it since."""
     engine = service.engine
@@ -248,7 +246,7 @@ class _Sieve(NamedTuple):
         )
 
 
-async def list_executions(service: StepFunctions, request: ListExecutionsInput) -> ListExecutionsOutput:
+async def list_executions(service: Served, request: ListExecutionsInput) -> ListExecutionsOutput:
     """Executions of a machine, of one of its versions or of an alias; the latest start comes first."""
     engine, now = service.engine, service.engine.clock.now()
     arn, status = request.stateMachineArn or request.mapRunArn or "", request.statusFilter

@@ -7,7 +7,7 @@ out what the fold knows, so a page is told by folding from the start; only its o
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from stepfold.errors import ExecutionDoesNotExist, InvalidToken
 from stepfold.insight.history import HistoryEvent, Projection
@@ -17,9 +17,7 @@ from stepfold_store.contract import Store
 
 from . import paging, shapes
 from .protocol import Answer
-
-if TYPE_CHECKING:
-    from .service import StepFunctions
+from .served import Served
 
 _DATA: Final = frozenset({"input", "output", "assignedVariables"})
 """What `includeExecutionData: false` leaves out; the details that say whether it was cut stay."""
@@ -32,7 +30,7 @@ class Page(NamedTuple):
     last: int | None = None
 
 
-async def get_execution_history(service: StepFunctions, request: shapes.GetExecutionHistoryInput) -> Answer:
+async def get_execution_history(service: Served, request: shapes.GetExecutionHistoryInput) -> Answer:
     """The events of an execution; raises ExecutionDoesNotExist, InvalidArn, InvalidToken."""
     arn, backwards = execution_arn(request.executionArn), bool(request.reverseOrder)
     store, now = service.engine.store, service.engine.clock.now()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from anyio import to_thread
 
@@ -25,17 +25,15 @@ from .configuration import (
 )
 from .paging import page
 from .protocol import Operation, timestamp
+from .served import Served
 from .tags import tags_of
-
-if TYPE_CHECKING:
-    from .service import StepFunctions
 
 DIAGNOSTICS: Final = 100
 """So many diagnostics are told where none, or 0, are asked for."""
 
 
 async def create_state_machine(
-    service: StepFunctions, request: shapes.CreateStateMachineInput
+    service: Served, request: shapes.CreateStateMachineInput
 ) -> shapes.CreateStateMachineOutput:
     """A new machine, and its first version where it is to be published; the same again is that machine."""
     publish = bool(request.publish)
@@ -60,7 +58,7 @@ async def create_state_machine(
 
 
 async def update_state_machine(
-    service: StepFunctions, request: shapes.UpdateStateMachineInput
+    service: Served, request: shapes.UpdateStateMachineInput
 ) -> shapes.UpdateStateMachineOutput:
     """Change a machine, publish it, or both; executions that run keep what they began with."""
     publish = bool(request.publish)
@@ -90,7 +88,7 @@ async def update_state_machine(
 
 
 async def describe_state_machine(
-    service: StepFunctions, request: shapes.DescribeStateMachineInput
+    service: Served, request: shapes.DescribeStateMachineInput
 ) -> shapes.DescribeStateMachineOutput:
     """A machine as it is, or as it was when the version was published that the ARN names."""
     registry = service.engine.registry
@@ -119,7 +117,7 @@ async def describe_state_machine(
 
 
 async def list_state_machines(
-    service: StepFunctions, request: shapes.ListStateMachinesInput
+    service: Served, request: shapes.ListStateMachinesInput
 ) -> shapes.ListStateMachinesOutput:
     """The machines by name."""
     some, following = page(
@@ -142,13 +140,13 @@ async def list_state_machines(
     return shapes.ListStateMachinesOutput(stateMachines=items, nextToken=following)
 
 
-async def delete_state_machine(service: StepFunctions, request: shapes.DeleteStateMachineInput) -> None:
+async def delete_state_machine(service: Served, request: shapes.DeleteStateMachineInput) -> None:
     """Delete a machine with its versions and aliases; it stays, DELETING, while executions of it run."""
     await service.engine.registry.delete(request.stateMachineArn)
 
 
 async def validate_state_machine_definition(
-    service: StepFunctions,  # noqa: ARG001  (a definition is judged by itself)
+    service: Served,  # noqa: ARG001  (a definition is judged by itself)
     request: shapes.ValidateStateMachineDefinitionInput,
 ) -> shapes.ValidateStateMachineDefinitionOutput:
     """What is wrong with a definition; warnings only where they are asked for."""

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from stepfold.errors import CallerError
 
 from . import shapes
 from .protocol import Operation
-
-if TYPE_CHECKING:
-    from .service import StepFunctions
+from .served import Served
 
 
-async def tag_resource(service: StepFunctions, request: shapes.TagResourceInput) -> None:
+async def tag_resource(service: Served, request: shapes.TagResourceInput) -> None:
     """Set tags; those that are there under other keys stay."""
     await service.engine.registry.tags.put(request.resourceArn, tags_of(request.tags))
 
 
-async def untag_resource(service: StepFunctions, request: shapes.UntagResourceInput) -> None:
+async def untag_resource(service: Served, request: shapes.UntagResourceInput) -> None:
     """Take tags away, where they are there."""
     await service.engine.registry.tags.drop(request.resourceArn, request.tagKeys)
 
 
 async def list_tags_for_resource(
-    service: StepFunctions, request: shapes.ListTagsForResourceInput
+    service: Served, request: shapes.ListTagsForResourceInput
 ) -> shapes.ListTagsForResourceOutput:
     """All tags of a resource."""
     tags = await service.engine.registry.tags.of(request.resourceArn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from stepfold import names
 from stepfold.errors import ActivityDoesNotExist
@@ -12,15 +12,13 @@ from stepfold_store.contract import Entry
 
 from . import paging, shapes
 from .protocol import Operation, timestamp
-
-if TYPE_CHECKING:
-    from .service import StepFunctions
+from .served import Served
 
 POLL_SECONDS = 60
 """How long GetActivityTask waits for a task (AWS)."""
 
 
-async def create_activity(service: StepFunctions, request: shapes.CreateActivityInput) -> shapes.CreateActivityOutput:
+async def create_activity(service: Served, request: shapes.CreateActivityInput) -> shapes.CreateActivityOutput:
     """CreateActivity: the same name is the same activity, whatever its tags."""
     engine = service.engine
     arn = service.home.activity(names.check_name(request.name))
@@ -34,7 +32,7 @@ async def create_activity(service: StepFunctions, request: shapes.CreateActivity
 
 
 async def describe_activity(
-    service: StepFunctions, request: shapes.DescribeActivityInput
+    service: Served, request: shapes.DescribeActivityInput
 ) -> shapes.DescribeActivityOutput:
     """DescribeActivity."""
     entry = await _known(service, request.activityArn)
@@ -46,7 +44,7 @@ async def describe_activity(
     )
 
 
-async def list_activities(service: StepFunctions, request: shapes.ListActivitiesInput) -> shapes.ListActivitiesOutput:
+async def list_activities(service: Served, request: shapes.ListActivitiesInput) -> shapes.ListActivitiesOutput:
     """ListActivities, by name."""
     store = service.engine.store
     entries = [entry async for entry in catalog.all_entries(store, catalog.ACTIVITY, status=catalog.ACTIVE)]
@@ -68,7 +66,7 @@ async def list_activities(service: StepFunctions, request: shapes.ListActivities
     return shapes.ListActivitiesOutput(activities=items, nextToken=token)
 
 
-async def delete_activity(service: StepFunctions, request: shapes.DeleteActivityInput) -> None:
+async def delete_activity(service: Served, request: shapes.DeleteActivityInput) -> None:
     """DeleteActivity: one that is not there is gone already."""
     names.states_arn(request.activityArn, "activity")
     registry = service.engine.registry
@@ -78,7 +76,7 @@ async def delete_activity(service: StepFunctions, request: shapes.DeleteActivity
 
 
 async def get_activity_task(
-    service: StepFunctions, request: shapes.GetActivityTaskInput
+    service: Served, request: shapes.GetActivityTaskInput
 ) -> shapes.GetActivityTaskOutput:
     """GetActivityTask: a task as soon as there is one, or nothing after a minute."""
     entry = await _known(service, request.activityArn)
@@ -88,27 +86,27 @@ async def get_activity_task(
     return shapes.GetActivityTaskOutput(taskToken=polled.token, input=bytes(polled.input).decode())
 
 
-async def send_task_success(service: StepFunctions, request: shapes.SendTaskSuccessInput) -> None:
+async def send_task_success(service: Served, request: shapes.SendTaskSuccessInput) -> None:
     """SendTaskSuccess."""
     await service.engine.callbacks.succeed(request.taskToken, request.output)
 
 
-async def send_task_failure(service: StepFunctions, request: shapes.SendTaskFailureInput) -> None:
+async def send_task_failure(service: Served, request: shapes.SendTaskFailureInput) -> None:
     """SendTaskFailure."""
     await service.engine.callbacks.fail(request.taskToken, request.error, request.cause)
 
 
-async def send_task_heartbeat(service: StepFunctions, request: shapes.SendTaskHeartbeatInput) -> None:
+async def send_task_heartbeat(service: Served, request: shapes.SendTaskHeartbeatInput) -> None:
     """SendTaskHeartbeat."""
     await service.engine.callbacks.beat(request.taskToken)
 
 
-async def _find(service: StepFunctions, arn: str) -> Entry | None:
+async def _find(service: Served, arn: str) -> Entry | None:
     entry = await service.engine.store.entry(catalog.ACTIVITY, arn)
     return None if entry is None or entry.status == catalog.DELETED else entry
 
 
-async def _known(service: StepFunctions, arn: str) -> Entry:
+async def _known(service: Served, arn: str) -> Entry:
     names.states_arn(arn, "activity")
     if (entry := await _find(service, arn)) is None:
         raise ActivityDoesNotExist(f"Activity Does Not Exist: '{arn}'")

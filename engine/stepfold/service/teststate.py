@@ -31,13 +31,13 @@ from stepfold.work.workers import Call, NoWorker, TaskError
 
 from . import shapes
 from .context import context_of
+from .served import Served
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Step
     from stepfold.runtime.engine import Engine
 
     from .protocol import Operation
-    from .service import StepFunctions
 
 LONGEST: Final = 5 * 60
 """How many seconds a state may take (AWS)."""
@@ -46,7 +46,7 @@ _MOCKED: Final = {"Task", "Parallel", "Map"}
 _INSPECTED: Final = {"DEBUG", "TRACE"}
 
 
-async def test_state(service: StepFunctions, request: shapes.TestStateInput) -> shapes.TestStateOutput:
+async def test_state(service: Served, request: shapes.TestStateInput) -> shapes.TestStateOutput:
     """Try the state that the request describes."""
     found = single(request.definition, request.stateName)
     step = found.machine.steps[found.name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from stepfold import names
 from stepfold.errors import StateMachineDoesNotExist
@@ -12,13 +12,11 @@ from stepfold.runtime.known import Alias, Version
 from . import shapes
 from .paging import page
 from .protocol import Operation, timestamp
-
-if TYPE_CHECKING:
-    from .service import StepFunctions
+from .served import Served
 
 
 async def publish_state_machine_version(
-    service: StepFunctions, request: shapes.PublishStateMachineVersionInput
+    service: Served, request: shapes.PublishStateMachineVersionInput
 ) -> shapes.PublishStateMachineVersionOutput:
     """The machine as it is, under the next number; or the version that its revision has already."""
     registry = service.engine.registry
@@ -29,7 +27,7 @@ async def publish_state_machine_version(
 
 
 async def list_state_machine_versions(
-    service: StepFunctions, request: shapes.ListStateMachineVersionsInput
+    service: Served, request: shapes.ListStateMachineVersionsInput
 ) -> shapes.ListStateMachineVersionsOutput:
     """A machine's versions, newest first; the model has no error for a machine that is not there."""
     registry = service.engine.registry
@@ -52,14 +50,14 @@ async def list_state_machine_versions(
 
 
 async def delete_state_machine_version(
-    service: StepFunctions, request: shapes.DeleteStateMachineVersionInput
+    service: Served, request: shapes.DeleteStateMachineVersionInput
 ) -> None:
     """Delete a version that no alias refers to; its number is not given again."""
     await service.engine.registry.versions.delete(request.stateMachineVersionArn)
 
 
 async def create_state_machine_alias(
-    service: StepFunctions, request: shapes.CreateStateMachineAliasInput
+    service: Served, request: shapes.CreateStateMachineAliasInput
 ) -> shapes.CreateStateMachineAliasOutput:
     """A new alias; the same again is that alias."""
     routing = _routing(request.routingConfiguration)
@@ -70,7 +68,7 @@ async def create_state_machine_alias(
 
 
 async def update_state_machine_alias(
-    service: StepFunctions, request: shapes.UpdateStateMachineAliasInput
+    service: Served, request: shapes.UpdateStateMachineAliasInput
 ) -> shapes.UpdateStateMachineAliasOutput:
     """Change what an alias points to, or says of itself; what is not given stays."""
     routing = None if request.routingConfiguration is None else _routing(request.routingConfiguration)
@@ -79,7 +77,7 @@ async def update_state_machine_alias(
 
 
 async def describe_state_machine_alias(
-    service: StepFunctions, request: shapes.DescribeStateMachineAliasInput
+    service: Served, request: shapes.DescribeStateMachineAliasInput
 ) -> shapes.DescribeStateMachineAliasOutput:
     """An alias as it is."""
     known, alias = service.engine.registry.aliases.find(request.stateMachineAliasArn)
@@ -100,7 +98,7 @@ async def describe_state_machine_alias(
 
 
 async def list_state_machine_aliases(
-    service: StepFunctions, request: shapes.ListStateMachineAliasesInput
+    service: Served, request: shapes.ListStateMachineAliasesInput
 ) -> shapes.ListStateMachineAliasesOutput:
     """A machine's aliases, or those of one of its versions, oldest first (as recorded; the guide says otherwise)."""
     registry = service.engine.registry
@@ -122,7 +120,7 @@ async def list_state_machine_aliases(
     return shapes.ListStateMachineAliasesOutput(stateMachineAliases=items, nextToken=following)
 
 
-async def delete_state_machine_alias(service: StepFunctions, request: shapes.DeleteStateMachineAliasInput) -> None:
+async def delete_state_machine_alias(service: Served, request: shapes.DeleteStateMachineAliasInput) -> None:
     """Delete an alias; what was started through it goes on."""
     await service.engine.registry.aliases.delete(request.stateMachineAliasArn)
 

@@ -1,0 +1,25 @@
+"""What every operation is given: the engine that is served, and what the service remembers of it."""
+
+from __future__ import annotations
+
+from stepfold.names import Home
+from stepfold.runtime.engine import Engine
+
+from .starts import Starts
+
+
+class Served:
+    """An engine, as the operations see it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.starts = Starts()
+
+    @property
+    def home(self) -> Home:
+        """Account, region and partition of its ARNs."""
+        return self.engine.home
+
+    def ready(self) -> bool:
+        """Whether work is taken."""
+        return self.engine.is_open
