@@ -224,10 +224,11 @@ def check(files: tuple[Path, ...]) -> None:
     "--limits", type=click.Choice(["aws", "local"]), default="aws", show_default=True,
     help="AWS's limits (256 KiB a payload, 25,000 events), or none of these.",
 )
+@click.option("--log-file", type=FILE, metavar="FILE", help="Add machines' log lines and status events, as JSON.")
 @common
 def serve(
     host: str, port: int, store: str, account: str, region: str, templates: tuple[Path, ...], keys: Path | None,
-    hosts: tuple[str, ...], limits: str,
+    hosts: tuple[str, ...], limits: str, log_file: Path | None,
 ) -> None:
     """Serve the AWS API of Step Functions until Ctrl-C or SIGTERM: boto3, the AWS CLI and the SDKs call it unchanged.
 
@@ -236,4 +237,4 @@ def serve(
     from .serving import Site, serve_site
 
     settings().quiet = logging.WARNING
-    _do(serve_site, Site(host, port, store, Home(account, region), templates, keys, hosts, limits))
+    _do(serve_site, Site(host, port, store, Home(account, region), templates, keys, hosts, limits, log_file))

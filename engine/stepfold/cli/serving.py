@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
+import msgspec
 
 from stepfold import names
 from stepfold.errors import InvalidDefinition
@@ -43,12 +44,14 @@ class Site(NamedTuple):
     keys: Path | None
     hosts: Sequence[str]
     limits: str
+    log_file: Path | None = None
 
 
 async def serve_site(site: Site) -> Exit:
     """Serve until SIGTERM or SIGINT; nothing is opened before all that was typed is known to be good."""
     try:
         from stepfold.service.keys import KeysRefused, load_keys
+        from stepfold.service.outward import Outward
         from stepfold.service.service import StepFunctions
         from stepfold.service.serving import is_loopback, serve
     except ModuleNotFoundError as missing:
@@ -71,6 +74,9 @@ async def serve_site(site: Site) -> Exit:
     with _asked_to_stop() as asked:
         async with writing(site.store) as store:
             engine = Engine(store, limits=limits, home=site.home)
+            service = StepFunctions(engine)
+            hear = None if site.log_file is None else _appended(site.log_file)
+            Outward(service, on_line=hear, on_status=hear)
             for project in projects.values():
                 register_functions(
                     engine, project, on_output=heard, environment=environment(site.host, port, signed=keys is not None)
@@ -86,11 +92,22 @@ async def serve_site(site: Site) -> Exit:
                         signal.raise_signal(signal.SIGTERM)
 
                 if not asked():
-                    await serve(
-                        StepFunctions(engine), host=site.host, port=port, keys=keys, hosts=site.hosts,
-                        announce=announce,
-                    )
+                    await serve(service, host=site.host, port=port, keys=keys, hosts=site.hosts, announce=announce)
     return Exit.OK
+
+
+def _appended(file: Path) -> Callable[[dict[str, Any]], None]:
+    """Add what is told to the file, a line each, for its owner alone; raises Refused where that cannot be."""
+    try:
+        file.touch(0o600)
+    except OSError as error:
+        raise Refused(f"--log-file: {error}") from None
+
+    def add(told: dict[str, Any]) -> None:
+        with file.open("ab") as lines:
+            lines.write(msgspec.json.encode(told) + b"\n")
+
+    return add
 
 
 def environment(host: str, port: int, *, signed: bool) -> dict[str, str]:

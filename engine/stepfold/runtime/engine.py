@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import anyio
 import anyio.abc
@@ -56,6 +56,16 @@ RESUMED_TOGETHER = 256
 """Executions that are folded before they go on, so that the first decisions of all share a commit."""
 
 
+Follower: TypeAlias = Callable[[Run], Awaitable[None] | None]
+
+
+async def _looking_on(following: Awaitable[None]) -> None:
+    try:
+        await following
+    except Exception:  # who looks on harms nobody
+        logger.exception("a follower failed")
+
+
 class Engine:
     """Runs state machines over one store.
 
@@ -90,6 +100,7 @@ class Engine:
         self.registry = Registry(lambda: self.store, self.clock, self.home, self.chance)
         self.folding: dict[str, anyio.Event] = {}
         self._belongings: list[Any] = []
+        self._followers: list[Follower] = []
         self._stack = AsyncExitStack()
         self._group: anyio.abc.TaskGroup | None = None
         self._busy = 0
@@ -387,6 +398,19 @@ class Engine:
         """Whether it is time to give the others a turn."""
         self._decided = (self._decided + 1) % TURN
         return not self._decided
+
+    def follow(self, follower: Follower) -> None:
+        """Have executions followed from where they begin, are redriven or resumed, in tasks beside their own.
+
+        What the follower gives for a run is awaited in such a task; None where it has no interest in it.
+        """
+        self._followers.append(follower)
+
+    def begun(self, run: Run) -> None:
+        """A run goes on from here: its followers start."""
+        for follower in self._followers:
+            if (following := follower(run)) is not None and self._group is not None:
+                self._group.start_soon(_looking_on, following)
 
     def offer(self, run: Run, effect: signals.Offer) -> None:
         """A run waits for somebody who polls for an activity."""

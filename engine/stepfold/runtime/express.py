@@ -81,6 +81,10 @@ class Apart:
         """Whether it is time to give the others a turn."""
         return self._engine.crowded()
 
+    def begun(self, run: Run) -> None:
+        """The run has begun."""
+        self._engine.begun(run)
+
     def offer(self, run: Run, effect: signals.Offer) -> None:
         """Nobody comes for the activities of an EXPRESS machine: they are refused when it is created."""
         raise AssertionError(f"{run.execution.started.arn} offers {effect.activity}")

@@ -81,7 +81,7 @@ class Run:
         self._rung: list[Signal] = []
         self._carrying_on = False
         self._closing = False
-        self._folded = execution.version
+        self.folded = execution.version
 
     # --- signals in ---------------------------------------------------------------------------------------------------
 
@@ -352,14 +352,14 @@ class Run:
         asked = []
         for seq, frame in execution.asked.items():
             call = frame.waits
-            mine = seq <= self._folded  # what others, who were faster, have had it ask since is theirs to begin
+            mine = seq <= self.folded  # what others, who were faster, have had it ask since is theirs to begin
             if mine and isinstance(call, Invocation) and call.asked == seq and not call.submitted and not call.activity:
                 asked.append(seq)
                 found = self.world.workers.find(call.resource, call.arguments)
                 if found is not None and found.on_interrupt == "fail":
                     failing.append(seq)
         told = self.decide(signals.Interrupted(tuple(asked), tuple(failing))) if asked else None
-        owed = [effect for effect in execution.owed() if effect.asked <= self._folded]
+        owed = [effect for effect in execution.owed() if effect.asked <= self.folded]
         if told is not None:
             owed += await self.settled(told)
         if execution.ready and not self._carrying_on:
@@ -382,6 +382,8 @@ class Run:
         if self.begun is not None:
             self.begun.set()
             self.begun = None
+            if self.broken is None:
+                self.world.begun(self)
 
     def abandon(self, error: Exception) -> None:
         """The engine is gone, and with it whoever could bring this to its end: those who wait for it are told."""

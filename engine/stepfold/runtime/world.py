@@ -51,6 +51,10 @@ class World(Protocol[Run]):
         """Whether it is time to give the others a turn: asked once a decision by whoever may never have to wait."""
         ...
 
+    def begun(self, run: Run) -> None:
+        """The run goes on from here, and that it does is durable."""
+        ...
+
     def offer(self, run: Run, effect: Offer) -> None:
         """A task waits for somebody who polls for its activity."""
         ...
