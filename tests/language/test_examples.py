@@ -12,12 +12,16 @@ from stepfold.language.projects import read_project
 
 EXAMPLES = Path(stepfold.__path__[0]) / "examples"
 STATES = {
-    "article/template-node.yaml": ["Fetch All My Data", "Process My Data", "Do I have more data?", "Save My Data"],
-    "article/template-python.yaml": ["Fetch All My Data", "Process My Data", "Do I have more data?", "Save My Data"],
-    "orders/template.yaml": ["Check Order", "Prepare", "Ship Order", "Cancel Order"],
+    "article/template-node.yaml": [["Fetch All My Data", "Process My Data", "Do I have more data?", "Save My Data"]],
+    "article/template-python.yaml": [["Fetch All My Data", "Process My Data", "Do I have more data?", "Save My Data"]],
+    "orders/template.yaml": [["Check Order", "Prepare", "Ship Order", "Cancel Order"]],
+    "starter/template.yaml": [["Greet"], ["Start"], ["Start"]],
 }
+"""The states of each template's machines."""
 ENDINGS = {"python": ".py", "nodejs": ".js"}
 HEADS = {".py": "def {}(event, context):", ".js": "exports.{} = (event, context, callback) => {{"}
+PROMISES = {".js": "exports.{} = async (event) => {{"}
+"""The heads of handlers that wait for an SDK, whose calls are promises."""
 
 
 def resources(tree):
@@ -39,14 +43,13 @@ def test_every_template_is_listed_here():
 def test_an_example_reads_without_a_warning(template):
     project = read_project(EXAMPLES / template)
     assert project.warnings == []
-    [machine] = project.machines
-    assert list(json.loads(machine.definition)["States"]) == STATES[template]
+    assert [list(json.loads(machine.definition)["States"]) for machine in project.machines] == STATES[template]
 
 
 @pytest.mark.parametrize("template", STATES)
 def test_tasks_and_functions_are_the_same(template):
     project = read_project(EXAMPLES / template)
-    called = set(resources(json.loads(project.machines[0].definition)))
+    called = {found for machine in project.machines for found in resources(json.loads(machine.definition))}
     assert called == {f"arn:aws:lambda:us-east-1:123456789012:function:{found.name}" for found in project.functions}
 
 
@@ -56,7 +59,8 @@ def test_each_handler_is_where_its_function_says(template):
         module, _, name = function.handler.rpartition(".")
         ending = ENDINGS[function.runtime.rstrip("0123456789.x")]
         source = (function.code / (module + ending)).read_text()
-        assert HEADS[ending].format(name) in source
+        heads = HEADS | PROMISES if template.startswith("starter/") else HEADS
+        assert heads[ending].format(name) in source
 
 
 def test_the_definitions_parse_by_themselves_too():
