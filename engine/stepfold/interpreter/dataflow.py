@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from stepfold.language.failures import DATA_LIMIT_EXCEEDED, Failure
 from stepfold.language.machine import DISCARD, NOTHING
 from stepfold.query.template import Moment, Overrun, QueryError, Scope, Template
-from stepfold.query.values import EMPTY_OBJECT, Json, Value, tree
+from stepfold.query.values import EMPTY_OBJECT, Json, Value, text, tree
 
 from .execution import Execution
 from .frames import Frame, Invocation, Items
@@ -63,6 +63,25 @@ def picked(frame: Frame, field: str, path: PathTemplate, scope: Scope, moment: M
         return path.pick(scope)
     except Overrun:
         raise Wanted(field, path, scope) from None
+
+
+def whole(frame: Frame, field: str, path: PathTemplate, scope: Scope, moment: Moment) -> int:
+    """The whole number that the path points to. Raises QueryError (recorded for MaxConcurrencyPath) and Wanted."""
+    value = picked(frame, field, path, scope, moment)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise no_integer(field, path, value)
+    return value
+
+
+def no_integer(field: str, path: PathTemplate, value: Json) -> QueryError:
+    """What is said of a path field whose value is no whole number, or not one that the field may have."""
+    shown = bytes(text(value)).decode()
+    return QueryError(f"The {field} field refers to value {shown} which is not a valid integer: {path.source}")
+
+
+def literal(number: int | str | None) -> int | None:
+    """The number as written (a text, an expression, is another query language's)."""
+    return number if isinstance(number, int) else None
 
 
 def given(step: Step, execution: Execution, frame: Frame, moment: Moment) -> Value:

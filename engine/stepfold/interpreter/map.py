@@ -55,22 +55,11 @@ def _begin(step: Step, execution: Execution, frame: Frame, moment: Moment) -> fa
 
 def _concurrency(step: Step, frame: Frame, seen: Scope, moment: Moment) -> int:
     if step.max_concurrency_path is None:
-        return _literal(step.of(states.Map).max_concurrency)
-    value = dataflow.picked(frame, "MaxConcurrencyPath", step.max_concurrency_path, seen, moment)
-    if isinstance(value, bool) or not isinstance(value, int):
-        shown = bytes(values.text(value)).decode()
-        raise QueryError(
-            f"The MaxConcurrencyPath field refers to value {shown} which is not a valid integer: "
-            f"{step.max_concurrency_path.source}"
-        )
+        return dataflow.literal(step.of(states.Map).max_concurrency) or 0
+    value = dataflow.whole(frame, "MaxConcurrencyPath", step.max_concurrency_path, seen, moment)
     if value < 0:
         raise QueryError("MaxConcurrency cannot be negative.")
     return value
-
-
-def _literal(count: int | str | None) -> int:
-    """The count as written (a text, an expression, is another query language's)."""
-    return count if isinstance(count, int) else 0
 
 
 def _next(step: Step, execution: Execution, frame: Frame, waits: Items, moment: Moment) -> On:

@@ -34,7 +34,7 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     token = None if resource.pattern == "answer" and not resource.outward else _token(execution, moment)
     arguments = _task_arguments(step, execution, frame, moment, token)
     dataflow.within(execution, arguments, _said(step), "provided parameters")
-    timeout, heartbeat = _literal(state.timeout_seconds), _literal(state.heartbeat_seconds)
+    timeout, heartbeat = dataflow.literal(state.timeout_seconds), dataflow.literal(state.heartbeat_seconds)
     if step.timeout_path is not None:
         raw = dataflow.scope(execution, frame, frame.input)
         timeout = _seconds(frame, "TimeoutSecondsPath", step.timeout_path, raw, moment)
@@ -52,11 +52,6 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     )
     if resource.family != "Activity":
         yield facts.TaskStarted()
-
-
-def _literal(seconds: int | str | None) -> int | None:
-    """The seconds as written (a text, an expression, is another query language's)."""
-    return seconds if isinstance(seconds, int) else None
 
 
 def _task_arguments(step: Step, execution: Execution, frame: Frame, moment: Moment, token: str | None) -> Value:
@@ -149,11 +144,9 @@ def _whole_seconds(nanoseconds: int) -> int:
 
 
 def _seconds(frame: Frame, field: str, path: PathTemplate, seen: Scope, moment: Moment) -> int:
-    value = dataflow.picked(frame, field, path, seen, moment)
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        # The text is modelled on MaxConcurrencyPath's: unverified for this field.
-        shown = bytes(text(value)).decode()
-        raise QueryError(f"The {field} field refers to value {shown} which is not a valid integer: {path.source}")
+    value = dataflow.whole(frame, field, path, seen, moment)
+    if value <= 0:
+        raise dataflow.no_integer(field, path, value)  # modelled on MaxConcurrencyPath: unverified for this field
     return value
 
 
