@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepfold.query.jsonpath.dialect import DIALECT, compile_intrinsic_or_path, compile_path, compile_reference
-from stepfold.query.template import Moment, Overrun, QueryError, Scope, SourceError
+from stepfold.query.template import Moment, Overrun, QueryError, Scope, SourceError, Variables
 from stepfold.query.values import Value, admit, admit_tree, text, tree
 
 MOMENT = Moment(0, lambda: 0.5, bytes)
 INPUT = admit('{"b":{"y":1.10,"x":[1,2,{"k":"v"}]},"a":1E3,"s":"text","o":{}}')
 CONTEXT = {"Execution": {"Id": "arn", "Input": {"deep": 1}}, "Task": {"Token": "t"}}
-VARIABLES = {"var": {"list": [10, 20]}, "größe": 3, "nothing": None}
+VARIABLES = Variables({"var": text({"list": [10, 20]}), "größe": text(3), "nothing": text(None)})
 
 
 def scope(value=INPUT):

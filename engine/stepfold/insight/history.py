@@ -117,7 +117,15 @@ def _entered(fact: facts.StateEntered, seen: _Seen) -> _Told:
 
 
 def _exited(fact: facts.StateExited, seen: _Seen) -> _Told:
-    return f"{seen.frame.kind}StateExited", {"name": fact.name, **_made(seen.frame.value)}
+    made: Details = {"name": fact.name, **_made(seen.frame.value)}
+    if fact.assigned is not None:
+        made["assignedVariables"] = {name: _text(value) for name, value in fact.assigned.items()}
+        made["assignedVariablesDetails"] = _WHOLE
+    return f"{seen.frame.kind}StateExited", made
+
+
+def _not_evaluated(fact: facts.EvaluationFailed, _: _Seen) -> _Told:
+    return "EvaluationFailed", {**_reason(fact), "location": fact.location, "state": fact.state}
 
 
 def _aborted(_: facts.StateAborted, seen: _Seen) -> _Told:
@@ -224,4 +232,5 @@ _TOLD: Final[dict[type, Callable[[Any, _Seen], _Told]]] = {
     facts.IterationSucceeded: _iteration("MapIterationSucceeded"),
     facts.IterationFailed: _iteration("MapIterationFailed"),
     facts.IterationAborted: _iteration("MapIterationAborted"),
+    facts.EvaluationFailed: _not_evaluated,
 }

@@ -280,6 +280,8 @@ def _entered(execution: Execution, frame: Frame, event: Event, fact: facts.State
 def _exited(execution: Execution, frame: Frame, _: Event, fact: facts.StateExited) -> None:
     if fact.output is not UNSET:
         frame.value = fact.output.copy()
+    if fact.assigned is not None:
+        frame.variables = frame.variables.assigned({name: value.copy() for name, value in fact.assigned.items()})
     frame.next = fact.next
     frame.tries = NO_TRIES
     frame.evaluated = NOTHING_EVALUATED
@@ -434,7 +436,7 @@ def _evaluated(execution: Execution, frame: Frame, _: Event, fact: facts.Evaluat
         raise AssertionError(f"frame {frame.seq} heard of an evaluation that it does not wait for")
     del execution.asked[frame.evaluating.asked]
     frame.evaluating = None
-    outcome = Failure(fact.error, fact.cause) if fact.value is UNSET else fact.value.copy()
+    outcome = fact.value.copy() if fact.value is not UNSET else Failure(fact.error, fact.cause, location=fact.location)
     frame.evaluated = frame.evaluated | {fact.field: outcome}
     execution.ready[frame.seq] = frame
 
@@ -481,4 +483,5 @@ _APPLY: Final[dict[type, Apply]] = {
     facts.MapFailed: _scattered,
     facts.EvaluationAsked: _evaluation_asked,
     facts.EvaluationAnswered: _evaluated,
+    facts.EvaluationFailed: _nothing,
 }

@@ -118,12 +118,16 @@ class StateEntered(_Fact, frozen=True):
 
 
 class StateExited(_Fact, frozen=True):
-    """A frame leaves its state, towards `next` (None: the frame has come to its end)."""
+    """A frame leaves its state, towards `next` (None: the frame has come to its end).
+
+    `assigned` is what Assign set, in the frame's own scope.
+    """
 
     carries: ClassVar[str] = "output"
     name: str
     output: Elided = UNSET
     next: str | None = None
+    assigned: dict[str, Raw] | None = None
 
 
 class StateAborted(_Fact, frozen=True):
@@ -315,7 +319,16 @@ class MapFailed(_Fact, frozen=True):
     cause: str | None = None
 
 
-# --- evaluation outside a decision ------------------------------------------------------------------------------------
+# --- evaluation -------------------------------------------------------------------------------------------------------
+
+
+class EvaluationFailed(_Fact, frozen=True):
+    """An expression of the state failed; `location` is its field, and the place in it (`Output/a[0]`)."""
+
+    state: str
+    error: str | None = None
+    cause: str | None = None
+    location: str | None = None
 
 
 class EvaluationAsked(_Fact, frozen=True):
@@ -334,6 +347,7 @@ class EvaluationAnswered(_Fact, frozen=True):
     value: Elided = UNSET
     error: str | None = None
     cause: str | None = None
+    location: str | None = None
 
 
 Fact: TypeAlias = (
@@ -343,7 +357,7 @@ Fact: TypeAlias = (
     | Reattempted | HeartbeatReceived
     | ParallelStarted | BranchStarted | BranchSucceeded | ParallelSucceeded | ParallelFailed
     | MapStarted | IterationStarted | IterationSucceeded | IterationFailed | IterationAborted | MapSucceeded | MapFailed
-    | EvaluationAsked | EvaluationAnswered
+    | EvaluationAsked | EvaluationAnswered | EvaluationFailed
 )
 
 FACTS: tuple[type[_Fact], ...] = get_args(Fact)

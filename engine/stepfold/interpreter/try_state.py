@@ -23,7 +23,7 @@ from stepfold.language.failures import EXCEED_TOLERATED_FAILURE_THRESHOLD, RUNTI
 from stepfold.language.limits import Limits
 from stepfold.language.machine import NOTHING, Machine, Place, Step
 from stepfold.query.jsonpath.dialect import compile_path
-from stepfold.query.template import Moment, Overrun, QueryError, Scope, Template
+from stepfold.query.template import Moment, Overrun, QueryError, Scope, Template, Variables
 from stepfold.query.values import EMPTY_ARRAY, EMPTY_OBJECT, Json, Value, items, join, text, tree
 
 from . import dataflow, facts, failure
@@ -107,6 +107,7 @@ class Trial:
         self._array: Value = EMPTY_ARRAY
         self._selected = False
         self._over_threshold = False
+        self._variables = Variables({name: text(value) for name, value in setting.variables.items()})
         self._record = _Watching(self, moment)
         self._record.first(facts.ExecutionStarted(
             input=setting.input, arn=setting.arn, name=setting.arn.rpartition(":")[2], machine=setting.machine,
@@ -284,7 +285,10 @@ class Trial:
 
     def _scope(self, seen: Scope, item: tuple[int, Value] | None = None) -> Scope:
         """What an expression sees: the value that the core shows it, the caller's context and variables."""
-        return Scope(seen.value, lambda: self._context(seen, item), self.setting.variables)
+        return Scope(
+            seen.value, lambda: self._context(seen, item), self._variables,
+            result=seen.result, error_output=seen.error_output,
+        )
 
     def _context(self, seen: Scope, item: tuple[int, Value] | None) -> dict[str, Json]:
         default = seen.context

@@ -39,12 +39,14 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a state failed. Both texts may be absent (a Fail state without them, SendTaskFailure without them).
 
     `heartbeat` tells a missed heartbeat from a time-out: AWS records both as `States.Timeout`, and a catcher
-    of either name takes it (language notes, section 9).
+    of either name takes it (language notes, section 9). `location` is the field, and the place in it, of the
+    expression that failed.
     """
 
     error: str | None = None
     cause: str | None = None
     heartbeat: bool = False
+    location: str | None = None
 
 
 def matches(names: Sequence[str], failure: Failure) -> bool:

@@ -7,7 +7,7 @@ rendering is a function of what it is given.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,13 +35,14 @@ class QueryError(Exception):
     """A template that cannot be rendered: in the language's terms a failure of the state.
 
     `error` is the error name (`States.Runtime`, `States.IntrinsicFailure`, ...); `cause` is AWS's text without the
-    prefix that names the state.
+    prefix that names the state. `location` is the field and the place in it (`Output/a[0]`), where AWS tells it.
     """
 
-    def __init__(self, cause: str, error: str = "States.Runtime") -> None:
+    def __init__(self, cause: str, error: str = "States.Runtime", location: str | None = None) -> None:
         super().__init__(cause)
         self.cause = cause
         self.error = error
+        self.location = location
 
 
 class SourceError(ValueError):
@@ -57,20 +58,58 @@ class Overrun(Exception):
     """A rendering that used up its step budget inside a decision; it is asked for outside (EvaluationAsked)."""
 
 
-class Scope:
-    """What expressions can see: `$` (value), `$$` (context, built only when looked at) and variables."""
+class Variables(Mapping[str, Json]):
+    """Variables by name, never changed: trees as a mapping (each parsed once), values in `texts`."""
 
-    __slots__ = ("_context", "_plain", "context_of", "value", "variables")
+    __slots__ = ("_trees", "texts")
+
+    def __init__(self, texts: Mapping[str, Value]) -> None:
+        self.texts = texts
+        self._trees: dict[str, Json] = {}
+
+    def assigned(self, texts: Mapping[str, Value]) -> Variables:
+        """These, with some of them set (anew)."""
+        return Variables({**self.texts, **texts})
+
+    def __getitem__(self, name: str) -> Json:
+        if name not in self._trees:
+            self._trees[name] = tree(self.texts[name])
+        return self._trees[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.texts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+NO_VARIABLES = Variables({})
+
+
+class Scope:
+    """What expressions can see.
+
+    `value` is JSONPath's `$`, and JSONata's `$states.input`; the Context object is `$$` or `$states.context`, built
+    only when looked at. `result` and `error_output` are JSONata's `$states.result` and `$states.errorOutput`, where
+    there are such.
+    """
+
+    __slots__ = ("_context", "_plain", "context_of", "error_output", "result", "value", "variables")
 
     def __init__(
         self,
         value: Value,
         context_of: Callable[[], dict[str, Json]],
-        variables: Mapping[str, Json] | None = None,
+        variables: Variables = NO_VARIABLES,
+        *,
+        result: Value | None = None,
+        error_output: Value | None = None,
     ) -> None:
         self.value = value
         self.context_of = context_of
-        self.variables: Mapping[str, Json] = variables if variables is not None else {}
+        self.variables = variables
+        self.result = result
+        self.error_output = error_output
         self._plain: Json = _UNREAD
         self._context: dict[str, Json] | None = None
 
