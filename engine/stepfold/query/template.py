@@ -19,12 +19,14 @@ class Moment:
     """When a decision is taken, and the chance it may use.
 
     `now` is in milliseconds since the epoch. `random` is the seeded source (jitter, MathRandom without a
-    seed), `secret` the unguessable one (task tokens, States.UUID).
+    seed), `secret` the unguessable one (task tokens, States.UUID). `unhurried` says that it is no decision that waits
+    but a thread: a rendering may take seconds, and lets other threads run.
     """
 
     now: int
     random: Callable[[], float]
     secret: Callable[[int], bytes]
+    unhurried: bool = False
 
     def uuid(self) -> str:
         """A version 4 UUID from the secret source."""
@@ -46,12 +48,16 @@ class QueryError(Exception):
 
 
 class SourceError(ValueError):
-    """A template that cannot be compiled: `reason`, and `place`, the path of keys from the template's root."""
+    """A template that cannot be compiled: `reason`, and `place`, the path of keys from the template's root.
 
-    def __init__(self, reason: str, place: tuple[str | int, ...] = ()) -> None:
+    `code` is AWS's code for it, where it has one of its own.
+    """
+
+    def __init__(self, reason: str, place: tuple[str | int, ...] = (), code: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.place = place
+        self.code = code
 
 
 class Overrun(Exception):

@@ -1,0 +1,198 @@
+"""What can be told of a JSONata expression from its tokens: what it refers to at its top level, what makes it heavy.
+
+The library parses; this reads tokens of a text that it has accepted. A pass over the brackets is enough to know
+where `$` and a bare name stand for the document, which no expression of a state machine has, and where they stand
+for an item that is being picked from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of an expression: `kind` is name, variable, string, number, regex or sign."""
+
+    kind: str
+    text: str
+    """A name without its backquotes, a variable without its `$`, anything else as it is written."""
+    place: int
+    """Where it begins in the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the tokens of an expression tell."""
+
+    references: tuple[str, ...]
+    """What is referred to at the top level: bare names, `$`, `$$`, wildcards; in the order of the text."""
+    variables: frozenset[str]
+    """Every `$name` that occurs, functions and parameters too, without the `$`."""
+    regex: bool
+    """Whether it matches anything against a regular expression."""
+    named_function: bool
+    """Whether it gives a function of its own a name, and so may call it from within itself."""
+    newer: tuple[str, ...]
+    """Operators that JSONata has only since 2.1, and AWS not at all."""
+    path: tuple[str, ...] | None
+    """The variable and the names after it, where it is nothing but `$variable.name.name`."""
+
+
+def read(source: str) -> Reading:
+    """Read an expression that has been parsed by the library."""
+    tokens = list(tokens_of(source))
+    return Reading(
+        references=tuple(dict.fromkeys(_references(tokens))),
+        variables=frozenset(token.text for token in tokens if token.kind == "variable" and token.text not in _DOCUMENT),
+        regex=any(token.kind == "regex" for token in tokens),
+        named_function=any(
+            before.text == ":=" and token.kind == "name" and token.text in _FUNCTION
+            for before, token in pairwise(tokens)
+        ),
+        newer=tuple(token.text for token in tokens if token.kind == "sign" and token.text in _NEWER),
+        path=_path(tokens),
+    )
+
+
+def tokens_of(source: str) -> Iterator[Token]:
+    """The tokens of a valid expression, without comments; a `/` is a division only after an operand."""
+    place, operand = 0, False
+    while found := _TOKEN.match(source, place):
+        place = found.end()
+        kind, written = found.lastgroup, found.group()
+        if kind == "blank":
+            continue
+        start = found.start()
+        if written == "/" and not operand:
+            place = _end_of_regex(source, start)
+            yield Token("regex", source[start:place], start)
+            operand = True
+            continue
+        if kind == "name" and operand and written in _WORDS:
+            kind = "sign"
+        yield Token(kind or "", _bare(kind or "", written), start)
+        operand = kind != "sign" or written in _CLOSING or (not operand and written in _OPERANDS)
+
+
+def _references(tokens: list[Token]) -> Iterator[str]:  # one pass, one state: it does not read better in parts
+    brackets: list[_Bracket] = []
+    before: Token | None = None
+    callee_stepped = operand = False
+    parameters = body = signature = False
+    for token in tokens:
+        nested = brackets[-1].nested if brackets else False
+        step = before is not None and before.kind == "sign" and before.text == "."
+        sign = token.text if token.kind == "sign" else ""
+        if signature and sign != "{":
+            continue
+        if token.text == "$" and token.kind == "variable":
+            yield "$$"
+        elif not (nested or step or operand) and _refers(token):
+            yield "$" if token.kind == "variable" else token.text
+        if token.kind == "name" and token.text in _FUNCTION and not operand and not step:
+            parameters = True
+        elif sign in _OPENING and sign:
+            if body and sign == "{":
+                inner, body, signature = nested, False, False
+            elif operand and not parameters:
+                inner = nested or (callee_stepped if sign == "(" else True)
+            else:
+                inner = nested or step or (before is not None and before.text == "^")
+            brackets.append(_Bracket(inner, function=parameters))
+            parameters = False
+        elif sign in _CLOSING and sign and brackets:
+            body = brackets.pop().function
+        elif sign == "|" and brackets and brackets[-1].bars:
+            brackets[-1].bars -= 1
+            if not brackets[-1].bars:
+                brackets.pop()
+        elif sign == "|" and not operand:
+            brackets.append(_Bracket(nested=True, bars=2))
+        elif sign == "<" and body:
+            signature = True
+        if token.kind != "sign":
+            callee_stepped = step
+        operand = token.kind != "sign" or sign in _CLOSING or (not operand and sign in _OPERANDS)
+        if token.kind == "name" and token.text in _FUNCTION and parameters:
+            operand = False
+        before = token
+
+
+@dataclass(slots=True)
+class _Bracket:
+    nested: bool
+    """Whether `$` and names inside stand for an item, not for the document."""
+    function: bool = False
+    """Whether it holds a function's parameters."""
+    bars: int = 0
+    """How many `|` are still to come, inside a transformation."""
+
+
+def _refers(token: Token) -> bool:
+    if token.kind == "name":
+        return token.text not in _CONSTANTS
+    if token.kind == "variable":
+        return not token.text
+    return token.kind == "sign" and token.text in _WILD
+
+
+def _path(tokens: list[Token]) -> tuple[str, ...] | None:
+    if not tokens or len(tokens) % 2 == 0 or tokens[0].kind != "variable" or tokens[0].text in _DOCUMENT:
+        return None
+    for dot, name in zip(tokens[1::2], tokens[2::2], strict=True):
+        if dot.kind != "sign" or dot.text != "." or name.kind != "name":
+            return None
+    return tuple(token.text for token in tokens[::2])
+
+
+def _end_of_regex(source: str, start: int) -> int:
+    depth, place = 0, start + 1
+    while place < len(source):
+        letter = source[place]
+        if letter == "\\":
+            place += 1
+        elif letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            depth -= 1
+        elif letter == "/" and depth == 0:
+            place += 1
+            while source[place : place + 1] in ("i", "m"):
+                place += 1
+            return place
+        place += 1
+    return len(source)
+
+
+def _bare(kind: str, written: str) -> str:
+    if kind == "variable":
+        return written[1:]
+    return written.strip("`") if kind == "name" else written
+
+
+_TOKEN: Final = re.compile(
+    r"""
+    (?P<blank>\s+|/\*.*?\*/)
+    |(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+    |(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)
+    |(?P<sign>\*\*|\.\.|:=|!=|<=|>=|~>|\?:|\?\?|[.\[\]{}(),@#;:?+\-*/%|=<>^&!~])
+    |(?P<variable>\$\$|\$[^\s.\[\]{}(),@#;:?+\-*/%|=<>^&!~"'`$]*)
+    |(?P<name>`[^`]*`|[^\s.\[\]{}(),@#;:?+\-*/%|=<>^&!~"'`$][^\s.\[\]{}(),@#;:?+\-*/%|=<>^&!~"'`]*)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+_DOCUMENT: Final = ("", "$")
+_FUNCTION: Final = ("function", "λ")
+_CONSTANTS: Final = ("true", "false", "null", *_FUNCTION)
+_WORDS: Final = ("and", "or", "in")
+_WILD: Final = ("*", "**", "%")
+_OPERANDS: Final = (*_WILD, "?")
+_OPENING: Final = "([{"
+_CLOSING: Final = ")]}"
+_NEWER: Final = ("?:", "??")
