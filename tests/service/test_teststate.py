@@ -102,7 +102,14 @@ CALLBACK = {**TASK, "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskTok
         (PASS, {"context": "[]"}, INVALID, CONTEXT),
         (PASS, {"context": '{"State": {"RetryCount": true}}'}, INVALID, CONTEXT),
         (PASS, {"variables": "[]"}, INVALID, "Invalid variables provided: "),
-        (PASS, {"input": "{"}, "InvalidExecutionInput", "Invalid State Machine Execution Input: "),
+        (
+            PASS, {"input": "{"}, "InvalidExecutionInput",
+            "Invalid State Machine Execution Input: 'Unexpected end-of-input: expected close marker for Object'",
+        ),
+        (
+            PASS, {"input": ""}, "InvalidExecutionInput",
+            "Invalid State Machine Execution Input: 'Invalid execution input.'",
+        ),
         (CALLBACK, {"roleArn": ROLE}, "InvalidDefinition", "TestState API does not support the resource "),
     ],
 )

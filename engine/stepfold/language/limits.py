@@ -30,6 +30,8 @@ BATCH_BYTES = 262_144
 """The largest MaxInputBytesPerBatch of an ItemBatcher (AWS)."""
 EXPRESS_SECONDS = 300
 """How long an EXPRESS execution may take (AWS)."""
+TRIED_SECONDS = 300
+"""How long one state may take that is tried by itself (AWS)."""
 STANDARD_DAYS = 365
 """The greatest age of a STANDARD execution (AWS)."""
 REDRIVABLE_DAYS = 14

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import anyio.to_thread
 
-from stepfold.errors import CallerError, InvalidArn, InvalidDefinition, InvalidExecutionInput
+from stepfold.errors import CallerError, InvalidArn, InvalidDefinition
 from stepfold.interpreter.signals import Invoke, Sleep
 from stepfold.interpreter.try_state import Setting, Trial, Verdict
 from stepfold.language import states
 from stepfold.language.failures import RUNTIME, TASK_FAILED, TIMEOUT, Failure
-from stepfold.language.limits import Limits
+from stepfold.language.limits import TRIED_SECONDS, Limits
 from stepfold.language.single import Single, single
 from stepfold.names import parse_arn
 from stepfold.query.values import EMPTY_OBJECT, Json, NotAdmitted, Value, admit, items, tree
+from stepfold.runtime import starting
 from stepfold.runtime.deadlines import Deadline
 from stepfold.runtime.evaluating import SECONDS
 from stepfold.work.lambdas import invocation, named, request_id
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from stepfold.runtime.engine import Engine
 
     from .protocol import Operation
-
-LONGEST: Final = 5 * 60
-"""How many seconds a state may take (AWS)."""
 
 _MOCKED: Final = {"Task", "Parallel", "Map"}
 _INSPECTED: Final = {"DEBUG", "TRACE"}
@@ -129,7 +127,7 @@ def _setting(engine: Engine, found: Single, request: shapes.TestStateInput) -> S
     configured = request.stateConfiguration or shapes.TestStateConfiguration()
     # `errorCausedByState` names where inside a Map or Parallel a mocked error came from: no answer depends on it.
     return Setting(
-        input=_input(request.input),
+        input=starting.wanted(text=request.input, limits=Limits.aws()).value,
         # Recorded: an execution as an Express workflow has it, of a machine that is nowhere else.
         arn=f"arn:{home.partition}:states:{home.region}:{home.account}:express:{machine}:{name}",
         machine=home.machine(machine),
@@ -142,15 +140,6 @@ def _setting(engine: Engine, found: Single, request: shapes.TestStateInput) -> S
         failures=configured.mapIterationFailureCount,
         read=_read(configured.mapItemReaderData),
     )
-
-
-def _input(written: str | None) -> Value:
-    if written is None:
-        return EMPTY_OBJECT
-    try:
-        return admit(written, limit=Limits.aws().payload)
-    except NotAdmitted as error:
-        raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{error}'") from None
 
 
 def _variables(written: str | None) -> dict[str, Json]:
@@ -184,7 +173,7 @@ class _Tried:
         self.engine = engine
         self.found = found
         self.setting = setting
-        self.ends = engine.clock.now() + LONGEST * 1000
+        self.ends = engine.clock.now() + TRIED_SECONDS * 1000
 
     async def run(
         self, mock: Value | Failure | None, configured: shapes.TestStateConfiguration | None
