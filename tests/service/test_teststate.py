@@ -110,6 +110,10 @@ CALLBACK = {**TASK, "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskTok
             PASS, {"input": ""}, "InvalidExecutionInput",
             "Invalid State Machine Execution Input: 'Invalid execution input.'",
         ),
+        (
+            TASK, {"mock": result({"StatusCode": "200"})}, INVALID,
+            "Mock result schema validation error: Field 'StatusCode' must be a number",
+        ),
         (CALLBACK, {"roleArn": ROLE}, "InvalidDefinition", "TestState API does not support the resource "),
     ],
 )

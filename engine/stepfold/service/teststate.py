@@ -1,8 +1,7 @@
 """TestState: one state tried by itself, by a mock or by the engine's own workers, with all that its data went through.
 
 The order in which a request is looked at is AWS's as far as recordings tell it: the definition, then the mock, then
-what is configured. A mock of a service's answer is taken as it is, whatever `fieldValidationMode` says: it is held
-against no model of the service yet (`_mocked` is where that belongs).
+what is configured.
 """
 
 from __future__ import annotations
@@ -18,12 +17,11 @@ import anyio.to_thread
 from stepfold.errors import CallerError, InvalidArn, InvalidDefinition
 from stepfold.interpreter.signals import Invoke, Sleep
 from stepfold.interpreter.try_state import Setting, Trial, Verdict
-from stepfold.language import states
 from stepfold.language.failures import RUNTIME, TASK_FAILED, TIMEOUT, Failure
 from stepfold.language.limits import TRIED_SECONDS, Limits
 from stepfold.language.single import Single, single
 from stepfold.names import parse_arn
-from stepfold.query.values import EMPTY_OBJECT, Json, NotAdmitted, Value, admit, items, tree
+from stepfold.query.values import EMPTY_OBJECT, Json, NotAdmitted, Value, admit, tree
 from stepfold.runtime import starting
 from stepfold.runtime.deadlines import Deadline
 from stepfold.runtime.evaluating import SECONDS
@@ -32,6 +30,7 @@ from stepfold.work.workers import Call, NoWorker, TaskError
 
 from . import shapes
 from .context import context_of
+from .mocks import mocked
 from .served import Served
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
     from .protocol import Operation
 
-_MOCKED: Final = {"Task", "Parallel", "Map"}
 _INSPECTED: Final = {"DEBUG", "TRACE"}
 
 
@@ -48,7 +46,9 @@ async def test_state(service: Served, request: shapes.TestStateInput) -> shapes.
     """Try the state that the request describes."""
     found = single(request.definition, request.stateName)
     step = found.machine.steps[found.name]
-    mock = _mocked(step, request)
+    if request.mock is None:
+        _check_unmocked(step, request)
+    mock = await mocked(step, request)
     _check_role(step, request)
     setting = _setting(service.engine, found, request)
     tried = _Tried(service.engine, found, setting)
@@ -60,39 +60,6 @@ OPERATIONS: Final[dict[str, Operation]] = {"TestState": test_state}
 
 
 # --- what is asked for ------------------------------------------------------------------------------------------------
-
-
-def _mocked(step: Step, request: shapes.TestStateInput) -> Value | Failure | None:
-    """What the mock answers, if there is one; raises CallerError for one that does not fit the state."""
-    mock = request.mock
-    if mock is None:
-        _check_unmocked(step, request)
-        return None
-    if step.type not in _MOCKED:
-        raise CallerError(f"State type '{step.type}' is not supported when a mock is specified")
-    if request.revealSecrets:
-        raise CallerError("TestState does not support RevealSecrets when a mock is specified.")
-    if (mock.result is None) == (mock.errorOutput is None):
-        raise CallerError("A test mock should have only one of the following fields: [result, errorOutput].")
-    if mock.errorOutput is not None:
-        return Failure(mock.errorOutput.error, mock.errorOutput.cause)
-    try:
-        result = admit(mock.result or "")
-    except NotAdmitted:
-        raise CallerError("Mocked result must be valid JSON") from None
-    _check_result(step, result)
-    return result
-
-
-def _check_result(step: Step, result: Value) -> None:
-    first = bytes(memoryview(result)[:1])
-    if step.type == "Map" and step.of(states.Map).result_writer:
-        if first != b"{":
-            raise CallerError("Mocked result must be a JSON object.")
-    elif step.type in {"Map", "Parallel"} and first != b"[":
-        raise CallerError("Mocked result must be an array.")
-    if step.type == "Parallel" and len(items(result)) != len(step.blocks):
-        raise CallerError("Mocked result must contain the same number of items as number of Parallel branches.")
 
 
 def _check_unmocked(step: Step, request: shapes.TestStateInput) -> None:
