@@ -1,28 +1,27 @@
 """The JSONata dialect: strings that begin with `{%` and end with `%}`, wherever they stand in a JSON value.
 
-An expression that is nothing but a path through objects (`$states.input.a.b`) is sliced from its value's text, so
-that what is passed on untouched keeps its bytes. Any other is the library's, which is given no more than is read.
+An expression that is nothing but a path through objects (`$states.input.a.b`) is taken from its value's text; any
+other is the library's, which is given no more than it reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
-import msgspec
-
 from stepfold.query.template import Moment, QueryError, Scope, SourceError
-from stepfold.query.values import Json, NotAdmitted, Value, admit_tree, fields, text, tree
+from stepfold.query.values import Json, NotAdmitted, Value, admit_tree, text, tree
 
-from .library import FUNCTION, UNDEFINED, Failed, Program, SyntaxRefused
-from .syntax import read
+from .direct import STATES, breadth, direct_path, visible
+from .library import FUNCTION, UNDEFINED, Failed, Program, SyntaxRefused, bear
+from .syntax import Reading, read
 
 FAILURE: Final = "States.QueryEvaluationError"
 INVALID: Final = "INVALID_JSONATA_EXPRESSION"
 UNSUPPORTED: Final = "UNSUPPORTED_JSONATA_EXPRESSION"
 
-STATES: Final = "states"
-"""The variable that AWS gives to every expression."""
+PARSE_FROM: Final = 3
+"""From how many expressions on a template builds the tree of its input at once, rather than slice again and again."""
 
 _Place: TypeAlias = tuple[str | int, ...]
 
@@ -30,7 +29,7 @@ _Place: TypeAlias = tuple[str | int, ...]
 class Expression:
     """One expression, ready to be rendered."""
 
-    __slots__ = ("_path", "_program", "field", "heavy", "newer", "place", "source", "states", "variables")
+    __slots__ = ("_pairs", "_path", "_program", "field", "heavy", "newer", "place", "source", "states", "variables")
 
     def __init__(self, source: str, field: str = "", place: _Place = ()) -> None:
         """Compile the text between the marks; see `compile_expression`."""
@@ -38,29 +37,31 @@ class Expression:
         self.field = field
         self.place = place
         reading = read(self.source)
-        self._program = _compiled(self.source, reading.variables, place)
-        if reading.references:
-            reason = f"Reference to '{reading.references[0]}' at the top level is not supported."
-            raise SourceError(reason, place, UNSUPPORTED)
+        self._program = _program(self.source, reading, place)
+        for refused in _unsupported(reading, place):
+            raise refused
         self.heavy = reading.regex or reading.named_function
         self.newer = reading.newer
+        self._pairs = reading.pairs
         reads = self._program.reads
         self.variables = frozenset(reads.keys() - {STATES})
         of_states = reads.get(STATES, {})
         self.states: frozenset[str] = frozenset({"*"} if of_states is True else of_states)
-        self._path = reading.path if reading.path and reading.path[0] in reads else None
+        self._path = direct_path(reading.path) if reading.path and reading.path[0] in reads else None
 
     def render(self, scope: Scope, moment: Moment) -> Value:
         """Its value. Raises QueryError, Overrun."""
-        if self._path is not None and (found := _sliced(self._path, scope)) is not None:
+        if self._path is not None and (found := self._path.take(scope)) is not None:
             return found
         try:
             return admit_tree(self._evaluated(scope, moment))
         except NotAdmitted as error:
-            raise self._threw(str(error)) from None
+            raise self._failure(f"threw an error during evaluation: {error}") from None
 
     def pick(self, scope: Scope, moment: Moment) -> Json:
         """Its value, as a tree that is never to be changed. Raises QueryError, Overrun."""
+        if self._path is not None and (found := self._path.take(scope)) is not None:
+            return tree(found)
         return self._evaluated(scope, moment)
 
     def unexpected(self, wanted: str, value: Json) -> QueryError:
@@ -72,17 +73,17 @@ class Expression:
 
     def _evaluated(self, scope: Scope, moment: Moment) -> Json:
         try:
-            value = self._program.run(_visible(self._program.reads, scope), moment)
+            if self._pairs:
+                bear(breadth(self._program.reads, scope), moment)
+            value = self._program.run(visible(self._program.reads, scope), moment)
         except Failed as failed:
-            raise self._threw(str(failed)) from None
+            said = f": {failed}" if failed.code is None else f". {failed.code}: {failed}"
+            raise self._failure(f"threw an error during evaluation{said}") from None
         if value is UNDEFINED:
             raise self._failure("returned nothing (undefined).")
         if value is FUNCTION:
             raise self._failure("returned an unsupported result type.")
         return value
-
-    def _threw(self, what: str) -> QueryError:
-        return self._failure(f"threw an error during evaluation. {what}")
 
     def _failure(self, tail: str) -> QueryError:
         cause = f"The JSONata expression '{self.source}' specified for the field '{self.field}' {tail}"
@@ -92,7 +93,7 @@ class Expression:
 class JSONataTemplate:
     """A value with expressions in it: pieces of ready text, and the expressions between them, in order of keys."""
 
-    __slots__ = ("_pieces", "constant", "expressions", "heavy", "newer", "states", "variables")
+    __slots__ = ("_pieces", "_wide", "constant", "expressions", "heavy", "newer", "states", "variables")
 
     def __init__(self, pieces: Sequence[bytes | Expression]) -> None:
         self._pieces = pieces
@@ -102,6 +103,7 @@ class JSONataTemplate:
         self.variables: frozenset[str] = frozenset().union(*[e.variables for e in self.expressions])
         self.states: frozenset[str] = frozenset().union(*[e.states for e in self.expressions])
         self.newer = tuple(sign for expression in self.expressions for sign in expression.newer)
+        self._wide = sum("input" in expression.states for expression in self.expressions) >= PARSE_FROM
 
     def render(self, scope: Scope, moment: Moment) -> Value:
         """The value with every expression in its place. Raises QueryError, Overrun."""
@@ -109,7 +111,9 @@ class JSONataTemplate:
             return self.constant
         if len(self._pieces) == 1:
             return self.expressions[0].render(scope, moment)
-        written: list[Any] = [
+        if self._wide:
+            _ = scope.plain
+        written: list[Any] = [  # bytes, and Raw, which is a buffer, too
             piece if isinstance(piece, bytes) else piece.render(scope, moment) for piece in self._pieces
         ]
         return Value(b"".join(written))
@@ -127,8 +131,6 @@ class JSONata:
         """
         pieces: list[bytes | Expression] = []
         for piece in _pieces(source, field, ()):
-            if isinstance(piece, SourceError):
-                raise piece
             if isinstance(piece, bytes) and pieces and isinstance(before := pieces[-1], bytes):
                 pieces[-1] = before + piece
             else:
@@ -136,8 +138,8 @@ class JSONata:
         return JSONataTemplate(pieces)
 
     def refusals(self, source: Json) -> list[SourceError]:
-        """All that is wrong in a template, in the order of its keys."""
-        return [piece for piece in _pieces(source, "", ()) if isinstance(piece, SourceError)]
+        """All that is wrong in a template, in the order of its keys; one for each distinct reference, as on AWS."""
+        return [refused for place, inner in _expressions(source, ()) for refused in _refusals(inner, place)]
 
 
 DIALECT: Final = JSONata()
@@ -160,7 +162,7 @@ def kind(value: Json) -> str:
     return next(name for types, name in _KINDS if isinstance(value, types))
 
 
-def _pieces(source: Json, field: str, place: _Place) -> Iterator[bytes | Expression | SourceError]:
+def _pieces(source: Json, field: str, place: _Place) -> Iterator[bytes | Expression]:
     if isinstance(source, list):
         for index, item in enumerate(source):
             yield b"," if index else b"["
@@ -172,64 +174,41 @@ def _pieces(source: Json, field: str, place: _Place) -> Iterator[bytes | Express
             yield from _pieces(value, f"{field}/{key}" if field else key, (*place, key))
         yield b"}" if source else b"{}"
     elif is_expression(source):
-        try:
-            yield Expression(source[2:-2], field, place)
-        except SourceError as error:
-            yield error
+        yield Expression(source[2:-2], field, place)
     else:
         yield bytes(text(source))
 
 
-def _compiled(source: str, names: frozenset[str], place: _Place) -> Program:
+def _expressions(source: Json, place: _Place) -> Iterator[tuple[_Place, str]]:
+    if isinstance(source, list | dict):
+        for key, value in source.items() if isinstance(source, dict) else enumerate(source):
+            yield from _expressions(value, (*place, key))
+    elif is_expression(source):
+        yield place, source[2:-2].strip()
+
+
+def _program(source: str, reading: Reading, place: _Place) -> Program:
     try:
-        return Program(source, names)
+        return Program(source, reading.variables)
     except SyntaxRefused as error:
         raise SourceError(str(error), place, INVALID) from None
 
 
-
-
-
-def _visible(reads: Mapping[str, Any], scope: Scope) -> dict[str, Json]:
-    """The variables that are read, `$states` among them, no more of each than is needed."""
-    visible: dict[str, Json] = {}
-    for name, wanted in reads.items():
-        if name == STATES:
-            visible[name] = _states(wanted, scope)
-        elif name in scope.variables:
-            visible[name] = scope.variables[name]
-    return visible
-
-
-def _states(wanted: Any, scope: Scope) -> dict[str, Json]:
-    whole = wanted is True
-    states: dict[str, Json] = {}
-    if whole or "input" in wanted:
-        states["input"] = scope.plain
-    if whole or "context" in wanted:
-        states["context"] = scope.context
-    if scope.result is not None and (whole or "result" in wanted):
-        states["result"] = tree(scope.result)
-    if scope.error_output is not None and (whole or "errorOutput" in wanted):
-        states["errorOutput"] = tree(scope.error_output)
-    return states
-
-
-def _sliced(path: tuple[str, ...], scope: Scope) -> Value | None:
-    """The text at the end of a path, if there are only objects on the way: arrays are mapped over, by the library."""
-    if path[0] != STATES or len(path) == 1:
-        return None
-    root = {"input": scope.value, "result": scope.result, "errorOutput": scope.error_output}.get(path[1])
-    if root is None:
-        return None
-    if len(path) == 2:
-        return root
+def _refusals(source: str, place: _Place) -> Iterator[SourceError]:
+    reading = read(source)
     try:
-        for name in path[2:]:
-            root = fields(root)[name]
-    except (KeyError, msgspec.ValidationError):
-        return None
-    return root.copy()
+        _program(source, reading, place)
+    except SourceError as error:
+        yield error
+    else:
+        yield from _unsupported(reading, place)
+
+
+def _unsupported(reading: Reading, place: _Place) -> Iterator[SourceError]:
+    """One for each distinct reference, as AWS counts them."""
+    for name in reading.references:
+        where = "" if name == "$$" else "at the top level "
+        yield SourceError(f"Reference to '{name}' {where}is not supported.", place, UNSUPPORTED)
 
 
 _SHORTEST: Final = len("{%%}")

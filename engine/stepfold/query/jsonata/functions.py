@@ -1,7 +1,8 @@
 """The functions that AWS adds to JSONata: `$partition $range $hash $random $uuid $parse`.
 
-What they give is recorded or from the guide. AWS's words where one of them fails are not known: the texts are ours.
-A call gets plain Python values from the library, null where an argument is undefined, and gives such back.
+What they give is recorded, or was seen in real executions; what they say where they fail is ours. A call gets plain
+Python values from the library, None where an argument is undefined, and gives such back; None means undefined here
+(a size of 0, a step that leads nowhere), but for `$parse`, where it is null.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Final, TypeAlias
 from stepfold.query.template import Moment
 from stepfold.query.values import Json, NotAdmitted, admit, tree
 
-LONGEST: Final = 873_782
-"""How many elements an array may have: what AWS's memory has room for (seen from outside)."""
+LONGEST: Final = 360_145
+"""How many elements `$range` may make (seen on AWS; a literal range may have more)."""
 
 Function: TypeAlias = Callable[..., Json]
 
@@ -30,28 +31,30 @@ class TooLarge(Exception):
 
 def partition(array: Json = None, size: Json = None) -> Json:
     """Chunks of an array; a last one may be shorter. One chunk is still an array of chunks (recorded)."""
-    if array is None:
-        return None
-    elements = array if isinstance(array, list) else [array]
+    elements = array if isinstance(array, list) else [] if array is None else [array]
     length = _whole("partition", 2, size)
-    if length < 1:
+    if length is not None and length < 0:
         raise FunctionFailed('Argument 2 of function "partition" must be positive')
+    if not length or not elements:
+        return None
     return [elements[start : start + length] for start in range(0, len(elements), length)]
 
 
 def range_(first: Json = None, last: Json = None, step: Json = None) -> Json:
     """Numbers from the first to the last, which is among them; a sequence: one alone is no array (recorded)."""
     start, end, delta = (_whole("range", place, value) for place, value in enumerate((first, last, step), 1))
-    if delta == 0:
-        raise FunctionFailed('Argument 3 of function "range" must not be 0')
+    if start is None or end is None or not delta:
+        return None
     numbers = range(start, end + (1 if delta > 0 else -1), delta)
     if len(numbers) > LONGEST:
         raise TooLarge
-    return numbers[0] if len(numbers) == 1 else list(numbers)
+    return numbers[0] if len(numbers) == 1 else list(numbers) or None
 
 
 def hash_(content: Json = None, algorithm: Json = None) -> Json:
     """The hexadecimal hash of a string."""
+    if content is None or algorithm is None:
+        return None
     name = _ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else None
     if name is None:
         raise FunctionFailed(f'Argument 2 of function "hash" must be one of {", ".join(_ALGORITHMS)}')
@@ -82,20 +85,26 @@ def of_chance(moment: Moment) -> dict[str, Function]:
     """The functions that take from the moment, by name."""
 
     def random(seed: Json = None) -> Json:
-        return moment.random() if seed is None else java_random(_whole("random", 1, seed))
+        whole = _whole("random", 1, seed)
+        return moment.random() if whole is None else java_random(whole)
 
     return {"random": random, "uuid": moment.uuid}
 
 
-def _whole(function: str, place: int, value: Json) -> int:
-    """A number, floored (the guide)."""
+def _whole(function: str, place: int, value: Json) -> int | None:
+    """A number without its fraction: towards zero (seen on AWS; the guide says it is rounded)."""
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise FunctionFailed(f'Argument {place} of function "{function}" must be a number')
-    return math.floor(value)
+    return int(value)
 
 
 STEADY: Final[dict[str, Function]] = {"partition": partition, "range": range_, "hash": hash_, "parse": parse}
 """The functions whose answer depends on their arguments alone, by name."""
+
+ARITY: Final = {"partition": 2, "range": 3, "hash": 2}
+"""How many arguments those take whose None means undefined."""
 
 CHANCY: Final = frozenset({"random", "uuid"})
 """The names of those that `of_chance` gives."""

@@ -13,9 +13,9 @@ import jlens
 import msgspec
 
 from stepfold.query.template import Moment, Overrun
-from stepfold.query.values import Json
+from stepfold.query.values import Json, text
 
-from .functions import CHANCY, LONGEST, STEADY, FunctionFailed, TooLarge, of_chance
+from .functions import ARITY, CHANCY, STEADY, FunctionFailed, TooLarge, of_chance
 
 UNDEFINED: Final = object()
 """What an expression comes to that finds nothing."""
@@ -23,70 +23,84 @@ UNDEFINED: Final = object()
 FUNCTION: Final = object()
 """What an expression comes to that gives a function, which is no JSON."""
 
-DEPTH: Final = 302
-"""How deep an evaluation may nest, in the library's count: about 100 calls of a function, as AWS allows."""
+DEPTH: Final = 100
+"""How deep an evaluation may nest: on AWS 100 terms of a sum, or a function that calls itself 31 times."""
+
+LONGEST: Final = 873_782
+"""How many elements an array may have on AWS."""
+
+LARGEST: Final = 8 * LONGEST
+"""How many bytes a value may have: a string of 2^22 is allowed on AWS, one of 2^23 is not."""
 
 SECONDS: Final = 4.0
 """How long an evaluation in a thread may take."""
 
-_LARGEST: Final = 8 * LONGEST  # bytes: a string of 2^22 is allowed on AWS, one of 2^23 is not
+BREADTH: Final = 2_000
+"""How many elements an array may have in a decision."""
 
+_WRAPPING = 3  # levels of our own around an expression
 _HURRIED: Final[dict[str, Any]] = {
-    "max_depth": DEPTH,
+    "max_depth": DEPTH + _WRAPPING,
     "max_steps": 10_000,
-    "max_array_length": 2_000,
-    "max_string_length": 100_000,
+    "max_array_length": BREADTH,
+    "max_string_length": 32_768,
     "max_result_size": 1_000_000,
 }
 _UNHURRIED: Final[dict[str, Any]] = {
-    "max_depth": DEPTH,
+    "max_depth": DEPTH + _WRAPPING,
     "timeout": SECONDS,
     "max_array_length": LONGEST,
-    "max_string_length": _LARGEST,
-    "max_result_size": _LARGEST,
+    "max_string_length": LARGEST,
+    "max_result_size": LARGEST,
 }
 
+_PAIRED = 50_000  # elements, of which the library compares all with all within SECONDS, never looking at the clock
+
 _STACK = (
-    "Stack overflow error: Check for non-terminating recursive function. Consider rewriting as tail-recursive."
+    "Stack overflow error: Check for non-terminating recursive function. Consider rewriting as tail-recursive. "
+    f"Depth={DEPTH + 1} max={DEPTH}"
 )
 _MEMORY = "Expression evaluation memory limit exceeded: Check for excessive memory usage"
 _TIME = "Expression evaluation timeout: Check for infinite loop"
 _WORDS: Final = {"D1011": _STACK, "U1001": _MEMORY, "D2014": _MEMORY, "D1012": _TIME}
 """What is said of a limit: the first two by AWS (seen in real executions), of time in jsonata.org's words."""
 
+_CLOCK: Final = frozenset({"now", "millis"})
 _BUDGET: Final = frozenset({"U1001", "U1006"})
-_NO_FUNCTION: Final = "T1006: Attempted to invoke a non-function"
 
 
 class SyntaxRefused(Exception):
-    """A text that is no JSONata; the message is the library's, with its code."""
+    """A text that is no JSONata; the message is the library's, which AWS has word for word, without its code."""
 
 
 class Failed(Exception):
-    """An evaluation that failed; the message is as AWS has it behind "threw an error during evaluation"."""
+    """An evaluation that failed. The message is as AWS has it, `code` is JSONata's, or None where AWS tells none."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Program:
     """A compiled expression."""
 
-    __slots__ = ("_chancy", "_expression", "_kind", "_shuffles", "_source", "reads")
+    __slots__ = ("_chancy", "_distinct", "_expression", "_kind", "_names", "_shuffles", "_source", "_timed", "reads")
 
     def __init__(self, source: str, names: frozenset[str]) -> None:
         """Compile; `names` are all that occur behind a `$`. Raises SyntaxRefused."""
-        try:
-            reads = jlens.Expression(source).reads()
-        except jlens.JlensError as error:
-            raise SyntaxRefused(_said(error)) from None
+        reads = compiled(source).reads()
+        read = dict.fromkeys(names - {"eval"}, True) if "everyBinding" in reads else reads["bindings"]
         self.reads: Mapping[str, Any] = {
-            name: read for name, read in reads["bindings"].items() if name not in STEADY and name not in CHANCY
+            name: parts for name, parts in read.items() if name not in STEADY and name not in CHANCY
         }
         """What it reads of which variable: true for the whole value, else its fields, each in the same way."""
-        if "everyBinding" in reads:
-            self.reads = {**dict.fromkeys(names - STEADY.keys() - CHANCY - {"eval"}, True)}
         self._source = source
+        self._names = names
         self._chancy = bool(CHANCY & names)
+        self._distinct = "distinct" in names
+        self._timed = bool(_CLOCK & names)
         self._shuffles = "shuffle" in names
-        self._expression = self._wrapped(f'{{"r":({source})}}', names)
+        self._expression = self._wrapped(source)
         self._kind: jlens.Expression | None = None
 
     def run(self, data: dict[str, Json], moment: Moment) -> Json:
@@ -95,37 +109,66 @@ class Program:
         if "r" in result:
             return result["r"]
         if self._kind is None:
-            self._kind = self._wrapped(f"$type(({self._source}))", frozenset(self.reads) | {"eval"})
-        return FUNCTION if self._run(self._kind, data, moment) == "function" else UNDEFINED
+            self._kind = self._wrapped(f"$type({self._source})")
+        return FUNCTION if self._run(self._kind, data, moment).get("r") == "function" else UNDEFINED
 
-    def _run(self, expression: jlens.Expression, data: dict[str, Json], moment: Moment) -> Json:
+    def _run(self, expression: jlens.Expression, data: dict[str, Json], moment: Moment) -> dict[str, Json]:
         bindings = of_chance(moment) if self._chancy else None
-        seed = int(moment.random() * 2**53) if self._shuffles else None
+        seed = int(moment.random() * 2**53) if self._shuffles else None  # the library's own chance
+        now = moment.now if self._timed else None
+        limits = {**_UNHURRIED, "max_array_length": _PAIRED} if self._distinct else _UNHURRIED
+        result: dict[str, Json]
         try:
             if moment.unhurried:
-                document = msgspec.json.encode(data, enc_hook=float).decode()
-                written = expression.evaluate_json(document, bindings, now=moment.now, seed=seed, **_UNHURRIED)
-                return UNDEFINED if written is None else msgspec.json.decode(written)
-            return expression.evaluate(data, bindings, now=moment.now, seed=seed, **_HURRIED)
+                document = bytes(text(data)).decode()
+                written = expression.evaluate_json(document, bindings, now=now, seed=seed, **limits)
+                result = msgspec.json.decode(written or "{}")
+            else:
+                result = expression.evaluate(data, bindings, now=now, seed=seed, **_HURRIED)
         except jlens.JlensError as error:
             code: str = error.code
             if code in _BUDGET and not moment.unhurried:
                 raise Overrun from None
-            raise Failed(_WORDS.get(code) or _said(error)) from None
+            if code in _WORDS:
+                raise Failed(_WORDS[code]) from None
+            raise Failed(str(error), code) from None
         except TooLarge:
             raise Failed(_MEMORY) from None
         except FunctionFailed as error:
             raise Failed(str(error)) from None
+        return result
 
-    def _wrapped(self, body: str, names: frozenset[str]) -> jlens.Expression:
-        """The library reads its input lazily, but takes bindings whole: so variables come as input and are named."""
-        bound = "".join(f"${name}:=`{name}`;" for name in self.reads)
-        off = "$eval:=null;" if "eval" in names else ""  # AWS has none: calling it is T1006
-        expression = jlens.Expression(f"({off}{bound}{body})")
-        for name in STEADY.keys() & names:
-            expression.register_function(name, STEADY[name])
+    def _wrapped(self, source: str) -> jlens.Expression:
+        """The expression with its variables named and nothing as its context.
+
+        The library reads its input lazily, but takes bindings whole: so variables come as input. Of AWS's functions
+        some may give undefined, which only an expression can; and `$eval` is no function on AWS.
+        """
+        off = "$eval:=null;" if "eval" in self._names else ""
+        bound = "".join(f"${name}:=$$.`{name}`;" for name in self.reads)
+        functions = "".join(_defined(name) for name in sorted(ARITY.keys() & self._names))
+        expression = compiled(f'(null).({off}{bound}{functions}{{"r":{source}}})')
+        for name in STEADY.keys() & self._names:
+            expression.register_function(f"native_{name}" if name in ARITY else name, STEADY[name])
         return expression
 
 
-def _said(error: jlens.JlensError) -> str:
-    return f"{error.code}: {error}"
+def bear(breadth: int, moment: Moment) -> None:
+    """Whether an expression that compares all with all may run over so many elements. Raises Overrun, Failed."""
+    if not moment.unhurried and breadth > BREADTH:
+        raise Overrun
+    if breadth > _PAIRED:
+        raise Failed(_TIME)
+
+
+def compiled(source: str) -> jlens.Expression:
+    """The library's own expression, with nothing of AWS's around it. Raises SyntaxRefused."""
+    try:
+        return jlens.Expression(source)
+    except jlens.JlensError as error:
+        raise SyntaxRefused(str(error)) from None
+
+
+def _defined(name: str) -> str:
+    parameters = ",".join(f"${letter}" for letter in "abc"[: ARITY[name]])
+    return f"${name}:=function({parameters}){{($r:=$native_{name}({parameters});$r!=null?$r)}};"

@@ -30,13 +30,15 @@ class Reading:
     """What the tokens of an expression tell."""
 
     references: tuple[str, ...]
-    """What is referred to at the top level: bare names, `$`, `$$`, wildcards; in the order of the text."""
+    """What is referred to at the top level: bare names, `$`, and `$$` wherever it stands; in the order of the text."""
     variables: frozenset[str]
     """Every `$name` that occurs, functions and parameters too, without the `$`."""
     regex: bool
     """Whether it matches anything against a regular expression."""
     named_function: bool
     """Whether it gives a function of its own a name, and so may call it from within itself."""
+    pairs: bool
+    """Whether it may compare everything with everything, in a single step of the library: `$distinct`, `in`."""
     newer: tuple[str, ...]
     """Operators that JSONata has only since 2.1, and AWS not at all."""
     path: tuple[str, ...] | None
@@ -54,6 +56,7 @@ def read(source: str) -> Reading:
             before.text == ":=" and token.kind == "name" and token.text in _FUNCTION
             for before, token in pairwise(tokens)
         ),
+        pairs=any((token.kind, token.text) in _PAIRING for token in tokens),
         newer=tuple(token.text for token in tokens if token.kind == "sign" and token.text in _NEWER),
         path=_path(tokens),
     )
@@ -136,9 +139,7 @@ class _Bracket:
 def _refers(token: Token) -> bool:
     if token.kind == "name":
         return token.text not in _CONSTANTS
-    if token.kind == "variable":
-        return not token.text
-    return token.kind == "sign" and token.text in _WILD
+    return token.kind == "variable" and not token.text
 
 
 def _path(tokens: list[Token]) -> tuple[str, ...] | None:
@@ -191,8 +192,8 @@ _DOCUMENT: Final = ("", "$")
 _FUNCTION: Final = ("function", "λ")
 _CONSTANTS: Final = ("true", "false", "null", *_FUNCTION)
 _WORDS: Final = ("and", "or", "in")
-_WILD: Final = ("*", "**", "%")
-_OPERANDS: Final = (*_WILD, "?")
+_OPERANDS: Final = ("*", "**", "%", "?")
 _OPENING: Final = "([{"
 _CLOSING: Final = ")]}"
+_PAIRING: Final = (("variable", "distinct"), ("sign", "in"))
 _NEWER: Final = ("?:", "??")
