@@ -40,7 +40,7 @@ class Expression:
         self._program = _program(self.source, reading, place)
         for refused in _unsupported(reading, place):
             raise refused
-        self.heavy = reading.regex or reading.named_function
+        self.heavy = reading.heavy
         self.newer = reading.newer
         self._pairs = reading.pairs
         reads = self._program.reads

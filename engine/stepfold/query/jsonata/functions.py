@@ -1,8 +1,8 @@
 """The functions that AWS adds to JSONata: `$partition $range $hash $random $uuid $parse`.
 
 What they give is recorded, or was seen in real executions; what they say where they fail is ours. A call gets plain
-Python values from the library, None where an argument is undefined, and gives such back; None means undefined here
-(a size of 0, a step that leads nowhere), but for `$parse`, where it is null.
+Python values from the library, None where an argument is null or undefined, and gives such back, None for undefined
+(a size of 0, a step that leads nowhere).
 """
 
 from __future__ import annotations
@@ -64,11 +64,13 @@ def hash_(content: Json = None, algorithm: Json = None) -> Json:
 
 
 def parse(source: Json = None) -> Json:
-    """The value of a JSON text."""
+    """The value of a JSON text, as the member `value` of an object: it may be null."""
+    if source is None:
+        return None
     if not isinstance(source, str):
         raise FunctionFailed('Argument 1 of function "parse" must be a string')
     try:
-        return tree(admit(source))
+        return {"value": tree(admit(source))}
     except NotAdmitted as error:
         raise FunctionFailed(f'Argument 1 of function "parse" is no valid JSON: {error}') from None
 
@@ -102,9 +104,6 @@ def _whole(function: str, place: int, value: Json) -> int | None:
 
 STEADY: Final[dict[str, Function]] = {"partition": partition, "range": range_, "hash": hash_, "parse": parse}
 """The functions whose answer depends on their arguments alone, by name."""
-
-ARITY: Final = {"partition": 2, "range": 3, "hash": 2}
-"""How many arguments those take whose None means undefined."""
 
 CHANCY: Final = frozenset({"random", "uuid"})
 """The names of those that `of_chance` gives."""

@@ -15,7 +15,7 @@ import msgspec
 from stepfold.query.template import Moment, Overrun
 from stepfold.query.values import Json, text
 
-from .functions import ARITY, CHANCY, STEADY, FunctionFailed, TooLarge, of_chance
+from .functions import CHANCY, STEADY, FunctionFailed, TooLarge, of_chance
 
 UNDEFINED: Final = object()
 """What an expression comes to that finds nothing."""
@@ -141,15 +141,15 @@ class Program:
     def _wrapped(self, source: str) -> jlens.Expression:
         """The expression with its variables named and nothing as its context.
 
-        The library reads its input lazily, but takes bindings whole: so variables come as input. Of AWS's functions
-        some may give undefined, which only an expression can; and `$eval` is no function on AWS.
+        The library reads its input lazily, but takes bindings whole: so variables come as input. What Python calls
+        None it takes for undefined, so the null that `$parse` may give comes in an object. `$eval` is none of AWS's.
         """
         off = "$eval:=null;" if "eval" in self._names else ""
         bound = "".join(f"${name}:=$$.`{name}`;" for name in self.reads)
-        functions = "".join(_defined(name) for name in sorted(ARITY.keys() & self._names))
-        expression = compiled(f'(null).({off}{bound}{functions}{{"r":{source}}})')
+        parse = "$parse:=function($source){$parsed($source).value};" if "parse" in self._names else ""
+        expression = compiled(f'(null).({off}{bound}{parse}{{"r":{source}}})')
         for name in STEADY.keys() & self._names:
-            expression.register_function(f"native_{name}" if name in ARITY else name, STEADY[name])
+            expression.register_function("parsed" if name == "parse" else name, STEADY[name])
         return expression
 
 
@@ -167,8 +167,3 @@ def compiled(source: str) -> jlens.Expression:
         return jlens.Expression(source)
     except jlens.JlensError as error:
         raise SyntaxRefused(str(error)) from None
-
-
-def _defined(name: str) -> str:
-    parameters = ",".join(f"${letter}" for letter in "abc"[: ARITY[name]])
-    return f"${name}:=function({parameters}){{($r:=$native_{name}({parameters});$r!=null?$r)}};"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import zip_longest
 from typing import Final
 
 
@@ -33,10 +33,9 @@ class Reading:
     """What is referred to at the top level: bare names, `$`, and `$$` wherever it stands; in the order of the text."""
     variables: frozenset[str]
     """Every `$name` that occurs, functions and parameters too, without the `$`."""
-    regex: bool
-    """Whether it matches anything against a regular expression."""
-    named_function: bool
-    """Whether it gives a function of its own a name, and so may call it from within itself."""
+    heavy: bool
+    """Whether it matches a regular expression, has a range with an end that is not written there as a small number, or
+    gives a function of its own a name, and so may call it from within itself."""
     pairs: bool
     """Whether it may compare everything with everything, in a single step of the library: `$distinct`, `in`."""
     newer: tuple[str, ...]
@@ -51,11 +50,7 @@ def read(source: str) -> Reading:
     return Reading(
         references=tuple(dict.fromkeys(_references(tokens))),
         variables=frozenset(token.text for token in tokens if token.kind == "variable" and token.text not in _DOCUMENT),
-        regex=any(token.kind == "regex" for token in tokens),
-        named_function=any(
-            before.text == ":=" and token.kind == "name" and token.text in _FUNCTION
-            for before, token in pairwise(tokens)
-        ),
+        heavy=any(_weighs(tokens, place) for place in range(len(tokens))),
         pairs=any((token.kind, token.text) in _PAIRING for token in tokens),
         newer=tuple(token.text for token in tokens if token.kind == "sign" and token.text in _NEWER),
         path=_path(tokens),
@@ -87,7 +82,7 @@ def _references(tokens: list[Token]) -> Iterator[str]:  # one pass, one state: i
     before: Token | None = None
     callee_stepped = operand = False
     parameters = body = signature = False
-    for token in tokens:
+    for token, after in zip_longest(tokens, tokens[1:]):
         nested = brackets[-1].nested if brackets else False
         step = before is not None and before.kind == "sign" and before.text == "."
         sign = token.text if token.kind == "sign" else ""
@@ -95,8 +90,8 @@ def _references(tokens: list[Token]) -> Iterator[str]:  # one pass, one state: i
             continue
         if token.text == "$" and token.kind == "variable":
             yield "$$"
-        elif not (nested or step or operand) and _refers(token):
-            yield "$" if token.kind == "variable" else token.text
+        elif not (nested or step or operand) and _refers(token, after):
+            yield "$" if token.kind == "variable" else token.text[1:-1] if token.kind == "string" else token.text
         if token.kind == "name" and token.text in _FUNCTION and not operand and not step:
             parameters = True
         elif sign in _OPENING and sign:
@@ -136,10 +131,27 @@ class _Bracket:
     """How many `|` are still to come, inside a transformation."""
 
 
-def _refers(token: Token) -> bool:
+def _refers(token: Token, after: Token | None) -> bool:
+    """A string is a name where a path begins with it."""
+    if token.kind == "string":
+        return after is not None and after.kind == "sign" and after.text == "."
     if token.kind == "name":
         return token.text not in _CONSTANTS
     return token.kind == "variable" and not token.text
+
+
+def _weighs(tokens: list[Token], place: int) -> bool:
+    token = tokens[place]
+    if token.kind == "sign" and token.text == "..":
+        around = [*tokens[max(0, place - 2) : place], *tokens[place + 1 : place + 3]]
+        return not (
+            [beside.kind for beside in around] == ["sign", "number", "number", "sign"]
+            and around[0].text in _BOUNDS
+            and around[3].text in _BOUNDS
+            and all(float(number.text) <= SMALL for number in around[1:3])
+        )
+    named = token.kind == "name" and token.text in _FUNCTION and place > 0 and tokens[place - 1].text == ":="
+    return named or token.kind == "regex"
 
 
 def _path(tokens: list[Token]) -> tuple[str, ...] | None:
@@ -188,6 +200,10 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+SMALL: Final = 1_000
+"""The greatest end of a range that weighs nothing."""
+
+_BOUNDS: Final = ("[", ",", "]")
 _DOCUMENT: Final = ("", "$")
 _FUNCTION: Final = ("function", "λ")
 _CONSTANTS: Final = ("true", "false", "null", *_FUNCTION)
