@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stepfold.language.rules import IS_PRESENT, And, Compare, Or, Rule
+from stepfold.language.rules import IS_PRESENT, And, Compare, Condition, Or, Rule
+from stepfold.query.jsonata.dialect import Expression
 from stepfold.query.template import Moment, Scope
 from stepfold.query.values import Value, text
 
@@ -20,29 +21,37 @@ class Choosing:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = rules
 
-    def render(self, scope: Scope, moment: Moment) -> Value:  # noqa: ARG002  (no rule looks at the clock)
+    def render(self, scope: Scope, moment: Moment) -> Value:
         """The index, as JSON."""
-        chosen = choose(self.rules, scope)
-        return text(-1 if chosen is None else self.rules.index(chosen))
+        return text(choose(self.rules, scope, moment))
 
 
-def choose(rules: Sequence[Rule], scope: Scope) -> Rule | None:
-    """The first rule that holds. Raises QueryError where a rule asks for a value that is not there."""
-    for rule in rules:
-        if holds(rule, scope):
-            return rule
-    return None
+def choose(rules: Sequence[Rule], scope: Scope, moment: Moment) -> int:
+    """The index of the first rule that holds, or -1. Raises QueryError where a rule asks for what is not there."""
+    for index, rule in enumerate(rules):
+        if holds(rule, scope, moment):
+            return index
+    return -1
 
 
-def holds(rule: Rule, scope: Scope) -> bool:
+def holds(rule: Rule, scope: Scope, moment: Moment) -> bool:
     """Whether the rule holds for what the scope shows; And and Or look no further than they must."""
     if isinstance(rule, Compare):
         return _compares(rule, scope)
+    if isinstance(rule, Condition):
+        return _is_true(rule.expression, scope, moment)
     if isinstance(rule, And):
-        return all(holds(part, scope) for part in rule.rules)
+        return all(holds(part, scope, moment) for part in rule.rules)
     if isinstance(rule, Or):
-        return any(holds(part, scope) for part in rule.rules)
-    return not holds(rule.rule, scope)
+        return any(holds(part, scope, moment) for part in rule.rules)
+    return not holds(rule.rule, scope, moment)
+
+
+def _is_true(expression: Expression, scope: Scope, moment: Moment) -> bool:
+    value = expression.pick(scope, moment)
+    if not isinstance(value, bool):
+        raise expression.unexpected("boolean", value)
+    return value
 
 
 def _compares(rule: Compare, scope: Scope) -> bool:

@@ -7,19 +7,24 @@ the *raw* input, OutputPath. A field that is absent costs one comparison, and un
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from stepfold.language.failures import DATA_LIMIT_EXCEEDED, Failure
-from stepfold.language.machine import DISCARD, NOTHING
+from stepfold.language.failures import DATA_LIMIT_EXCEEDED, QUERY_EVALUATION_ERROR, Failure
+from stepfold.language.limits import VARIABLES_BYTES
+from stepfold.language.steps import DISCARD, NOTHING
+from stepfold.query.jsonata.dialect import Expression
 from stepfold.query.template import Moment, Overrun, QueryError, Scope, Template
-from stepfold.query.values import EMPTY_OBJECT, Json, Value, text, tree
+from stepfold.query.values import EMPTY_OBJECT, Json, Value, fields, text, tree
 
 from .execution import Execution
 from .frames import Frame, Invocation, Items
 
 if TYPE_CHECKING:
-    from stepfold.language.machine import Place, Step
-    from stepfold.query.jsonpath.dialect import PathTemplate
+    from stepfold.language.steps import Computed, Place, Step
+
+
+Assigned: TypeAlias = dict[str, Value] | None
+"""Variables and what they are set to."""
 
 
 class Wanted(Exception):  # the core's way to say: evaluate this elsewhere, and tell me
@@ -51,32 +56,41 @@ def rendered(frame: Frame, field: str, template: Template, scope: Scope, moment:
         except Overrun:
             raise Wanted(field, template, scope) from None
     if isinstance(outcome, Failure):
-        raise QueryError(outcome.cause or "", outcome.error or "")
+        raise QueryError(outcome.cause or "", outcome.error or "", outcome.location)
     return outcome
 
 
-def picked(frame: Frame, field: str, path: PathTemplate, scope: Scope, moment: Moment) -> Json:
-    """What the path points to, as a tree. Raises QueryError and Wanted."""
-    if path.heavy or field in frame.evaluated:
-        return tree(rendered(frame, field, path, scope, moment))
+def picked(frame: Frame, field: Computed, scope: Scope, moment: Moment) -> Json:
+    """What the field comes to, as a tree. Raises QueryError and Wanted."""
+    if field.heavy or field.field in frame.evaluated:
+        return tree(rendered(frame, field.field, field, scope, moment))
     try:
-        return path.pick(scope)
+        return field.pick(scope, moment)
     except Overrun:
-        raise Wanted(field, path, scope) from None
+        raise Wanted(field.field, field, scope) from None
 
 
-def whole(frame: Frame, field: str, path: PathTemplate, scope: Scope, moment: Moment) -> int:
-    """The whole number that the path points to. Raises QueryError (recorded for MaxConcurrencyPath) and Wanted."""
-    value = picked(frame, field, path, scope, moment)
+def whole(frame: Frame, field: Computed, scope: Scope, moment: Moment) -> int:
+    """The whole number that the field comes to. Raises QueryError (recorded for MaxConcurrencyPath) and Wanted."""
+    value = picked(frame, field, scope, moment)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise no_integer(field, path, value)
+        raise no_integer(field, value)
     return value
 
 
-def no_integer(field: str, path: PathTemplate, value: Json) -> QueryError:
-    """What is said of a path field whose value is no whole number, or not one that the field may have."""
+def no_integer(field: Computed, value: Json) -> QueryError:
+    """What is said of a field whose value is no whole number, or not one that the field may have."""
+    if isinstance(field, Expression):
+        return field.unexpected("number", value)
     shown = bytes(text(value)).decode()
-    return QueryError(f"The {field} field refers to value {shown} which is not a valid integer: {path.source}")
+    return QueryError(f"The {field.field} field refers to value {shown} which is not a valid integer: {field.source}")
+
+
+def wrong(field: Computed, cause: str) -> QueryError:
+    """A field's failure in these words: a JSONata expression's has another name, and a location."""
+    if isinstance(field, Expression):
+        return QueryError(cause, QUERY_EVALUATION_ERROR, field.field)
+    return QueryError(cause)
 
 
 def literal(number: int | str | None) -> int | None:
@@ -94,20 +108,22 @@ def given(step: Step, execution: Execution, frame: Frame, moment: Moment) -> Val
     return rendered(frame, "InputPath", path, scope(execution, frame, frame.input), moment)
 
 
-def arguments(step: Step, execution: Execution, frame: Frame, moment: Moment) -> Value:
-    """What the state works on: Parameters over the effective input."""
+def arguments(step: Step, execution: Execution, frame: Frame, moment: Moment, token: str | None = None) -> Value:
+    """What the state works on: Parameters or Arguments over the effective input."""
     value = given(step, execution, frame, moment)
-    if step.parameters is None:
+    if step.arguments is None:
         return value
-    return rendered(frame, "Parameters", step.parameters, scope(execution, frame, value), moment)
+    seen = Scope(value, lambda: context(execution, frame, token=token), frame.variables)
+    return rendered(frame, "Arguments" if step.jsonata else "Parameters", step.arguments, seen, moment)
 
 
 def output(step: Step, execution: Execution, frame: Frame, result: Value, moment: Moment) -> Value:
-    """What leaves the state: ResultSelector, ResultPath and OutputPath over its result."""
+    """What leaves the state: Output, or ResultSelector, ResultPath and OutputPath over its result."""
+    selected = result
     if step.result_selector is not None:
         selecting = scope(execution, frame, result)
-        result = rendered(frame, "ResultSelector", step.result_selector, selecting, moment)
-    return outward(step, execution, frame, merged(step.result_path, frame, result), moment)
+        selected = rendered(frame, "ResultSelector", step.result_selector, selecting, moment)
+    return outward(step, execution, frame, merged(step.result_path, frame, selected), moment, result)
 
 
 def merged(result_path: Place, frame: Frame, result: Value) -> Value:
@@ -119,8 +135,12 @@ def merged(result_path: Place, frame: Frame, result: Value) -> Value:
     return result_path.place(frame.input, result)
 
 
-def outward(step: Step, execution: Execution, frame: Frame, value: Value, moment: Moment) -> Value:
-    """What OutputPath leaves of the value."""
+def outward(
+    step: Step, execution: Execution, frame: Frame, value: Value, moment: Moment, result: Value | None = None
+) -> Value:
+    """What OutputPath leaves of the value, or what Output makes of the state's input and result."""
+    if step.output is not None:
+        return rendered(frame, "Output", step.output, shown(step, execution, frame, value, result), moment)
     path = step.output_path
     if path is None:
         return value
@@ -137,9 +157,55 @@ def within(execution: Execution, value: Value, what: str, did: str = "returned a
     return value
 
 
+def assigned(
+    step: Step, execution: Execution, frame: Frame, value: Value, moment: Moment, result: Value | None = None
+) -> Assigned:
+    """What the state's own Assign sets, over the value (JSONPath) or the state's input and result (JSONata)."""
+    if step.assign is None:
+        return None
+    return set_by(execution, frame, "Assign", step.assign, shown(step, execution, frame, value, result), moment)
+
+
+def set_by(
+    execution: Execution, frame: Frame, field: str, assign: Template | None, seen: Scope, moment: Moment
+) -> Assigned:
+    """What an Assign sets, within AWS's limits (language notes, section 4; error and texts are not verified)."""
+    if assign is None:
+        return None
+    value = rendered(frame, field, assign, seen, moment)
+    if not value or bytes(memoryview(value)[:1]) != b"{":
+        raise QueryError(f"The field '{field}' must come to an object.", QUERY_EVALUATION_ERROR, field)
+    limit = execution.started.limits.payload
+    if len(value) > limit:
+        raise Met(Failure(DATA_LIMIT_EXCEEDED, f"The variables that '{field}' sets exceed {limit} bytes."))
+    texts = {name: member.copy() for name, member in fields(value).items()}
+    whole = frame.variables.assigned(texts)
+    if sum(len(member) for member in whole.texts.values()) > VARIABLES_BYTES:
+        raise Met(Failure(DATA_LIMIT_EXCEEDED, f"The variables of the execution exceed {VARIABLES_BYTES} bytes."))
+    return texts or None
+
+
+def shown(
+    step: Step,
+    execution: Execution,
+    frame: Frame,
+    value: Value,
+    result: Value | None = None,
+    error_output: Value | None = None,
+) -> Scope:
+    """What Assign and Output see: the value as JSONPath's `$`; in JSONata the raw input, and what came of it."""
+    return Scope(
+        frame.input if step.jsonata else value,
+        lambda: context(execution, frame),
+        frame.variables,
+        result=result,
+        error_output=error_output,
+    )
+
+
 def scope(execution: Execution, frame: Frame, value: Value, item: int | None = None) -> Scope:
     """What expressions of the frame's state see, with the value as `$`."""
-    return Scope(value, lambda: context(execution, frame, item))
+    return Scope(value, lambda: context(execution, frame, item), frame.variables)
 
 
 def context(execution: Execution, frame: Frame, item: int | None = None, token: str | None = None) -> dict[str, Json]:

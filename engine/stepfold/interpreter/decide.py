@@ -4,8 +4,8 @@
 at the limit of a decision; then something is still ready, and `Continue` goes on. A decision is appended whole, so a
 crash falls between decisions, never inside one.
 
-What a ready frame does next is one table (`STEPS`), by its stage and its state's type; what it makes of an answer is
-another (`_ANSWERS`). Anything that goes wrong in a rendering ends in one place: as the failure of the frame's state.
+What a ready frame does next is one table (`STEPS`), by its stage and its state's type. Anything that goes wrong in a
+rendering ends in one place: as the failure of the frame's state, which is answered like any other (`_FAILED`).
 """
 
 from __future__ import annotations
@@ -95,10 +95,6 @@ class Record:
                 self(said.fact, said.frame, said.after)
             else:
                 self(said, frame)
-
-    def fail(self, machine: Machine, frame: Frame, met: Failure, moment: Moment) -> None:
-        """Record what follows from a failure that the frame's state has met with in a rendering."""
-        self.all(frame, failure.fail(machine, self.execution, frame, met, moment))
 
     def __call__(self, fact: facts.Fact, frame: Frame, after: int | None = None) -> None:
         """Record one fact about a frame, after its last event or after the one given."""
@@ -209,7 +205,10 @@ def _evaluated(execution: Execution, asked: int, outcome: Value | Failure, recor
         return
     field = frame.evaluating.field
     if isinstance(outcome, Failure):
-        record(facts.EvaluationAnswered(field, error=outcome.error, cause=outcome.cause), frame)
+        answered = facts.EvaluationAnswered(
+            field, error=outcome.error, cause=outcome.cause, location=outcome.location
+        )
+        record(answered, frame)
     else:
         record(facts.EvaluationAnswered(field, outcome), frame)
 
@@ -229,12 +228,12 @@ def carry_on(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     except dataflow.Wanted as wanted:
         record(facts.EvaluationAsked(wanted.field), frame)
     except QueryError as error:
-        record.fail(machine, frame, failure.of_query(frame, error), moment)
+        record.all(frame, failure.met(execution, frame, failure.of_query(frame, error)))
     except dataflow.Met as error:
-        record.fail(machine, frame, error.failure, moment)
+        record.all(frame, failure.met(execution, frame, error.failure))
     except RecursionError:
         deep = QueryError("The data of the state nests too deeply.")
-        record.fail(machine, frame, failure.of_query(frame, deep), moment)
+        record.all(frame, failure.met(execution, frame, failure.of_query(frame, deep)))
 
 
 def _enter(machine: Machine, frame: Frame, record: Record) -> None:
@@ -245,19 +244,19 @@ def _enter(machine: Machine, frame: Frame, record: Record) -> None:
 
 
 def _rule(machine: Machine, frame: Frame) -> Rule:
-    return STEPS[frame.stage][machine.steps[frame.state].type]
+    return _FAILED.get(frame.stage) or STEPS[frame.stage][machine.steps[frame.state].type]
 
 
+_FAILED: Final[dict[str, Rule]] = {
+    "fail": failure.fail,
+    "handle": failure.handle,
+    "give up": failure.give_up,
+}
 _LEAVE: Final[dict[str, Rule]] = {
     "Task": task.conclude,
     "Parallel": task.conclude,
     "Map": task.conclude,
     "Wait": task.waited,
-}
-_HANDLE: Final[dict[str, Rule]] = {
-    "Task": failure.handle,
-    "Parallel": failure.handle,
-    "Map": failure.handle,
 }
 STEPS: Final[dict[str, dict[str, Rule]]] = {
     "work": {
@@ -271,7 +270,6 @@ STEPS: Final[dict[str, dict[str, Rule]]] = {
         "Map": map_.spread,
     },
     "leave": _LEAVE,
-    "handle": _HANDLE,
 }
 
 

@@ -20,6 +20,7 @@ from stepfold.query import values
 from . import facts
 from .facts import Event
 from .frames import (
+    FAILING,
     NO_TRIES,
     NOTHING_EVALUATED,
     Branches,
@@ -258,7 +259,7 @@ def _revive(execution: Execution, frame: Frame, pointer: int) -> None:
         if waits.has_room or waits.complete:
             execution.ready[frame.seq] = frame
         return
-    if frame.stage in {"work", "leave", "handle"}:
+    if frame.stage not in {"enter", "end"}:
         frame.value = frame.input
         frame.stage = "work"
     frame.waits = None
@@ -289,6 +290,13 @@ def _exited(execution: Execution, frame: Frame, _: Event, fact: facts.StateExite
     if frame.waits is not None:
         _halt(execution, frame)
     _be_ready(execution, frame, "end" if fact.next is None else "enter")
+
+
+def _fell(execution: Execution, frame: Frame, _: Event, fact: facts.EvaluationFailed | facts.StateFailed) -> None:
+    location = fact.location if isinstance(fact, facts.EvaluationFailed) else None
+    frame.failure = Failure(fact.error, fact.cause, location=location)
+    frame.stage = FAILING[frame.stage]
+    execution.ready[frame.seq] = frame
 
 
 def _cut_off(execution: Execution, frame: Frame, _event: Event, _fact: facts.StateAborted) -> None:
@@ -459,6 +467,7 @@ _APPLY: Final[dict[type, Apply]] = {
     facts.ExecutionRedriven: _redriven,
     facts.StateEntered: _entered,
     facts.StateExited: _exited,
+    facts.StateFailed: _fell,
     facts.StateAborted: _cut_off,
     facts.WaitStarted: _waits,
     facts.RetryScheduled: _retried,
@@ -483,5 +492,5 @@ _APPLY: Final[dict[type, Apply]] = {
     facts.MapFailed: _scattered,
     facts.EvaluationAsked: _evaluation_asked,
     facts.EvaluationAnswered: _evaluated,
-    facts.EvaluationFailed: _nothing,
+    facts.EvaluationFailed: _fell,
 }

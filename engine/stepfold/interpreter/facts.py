@@ -130,6 +130,14 @@ class StateExited(_Fact, frozen=True):
     assigned: dict[str, Raw] | None = None
 
 
+class StateFailed(_Fact, frozen=True):
+    """A state met with a failure that AWS has no event for (a payload past the limit, an intrinsic's)."""
+
+    silent: ClassVar[bool] = True
+    error: str | None = None
+    cause: str | None = None
+
+
 class StateAborted(_Fact, frozen=True):
     """A state was cut off because a sibling of its frame failed (a Task's also when the Task itself failed so)."""
 
@@ -323,7 +331,7 @@ class MapFailed(_Fact, frozen=True):
 
 
 class EvaluationFailed(_Fact, frozen=True):
-    """An expression of the state failed; `location` is its field, and the place in it (`Output/a[0]`)."""
+    """An expression of the state failed, and the state with it; `location` is its field, and the place in that."""
 
     state: str
     error: str | None = None
@@ -352,7 +360,7 @@ class EvaluationAnswered(_Fact, frozen=True):
 
 Fact: TypeAlias = (
     ExecutionStarted | ExecutionSucceeded | ExecutionFailed | ExecutionAborted | ExecutionTimedOut | ExecutionRedriven
-    | StateEntered | StateExited | StateAborted | WaitStarted | RetryScheduled | TimerRang
+    | StateEntered | StateExited | StateFailed | StateAborted | WaitStarted | RetryScheduled | TimerRang
     | TaskScheduled | TaskStarted | TaskSubmitted | TaskSucceeded | TaskFailed | TaskTimedOut
     | Reattempted | HeartbeatReceived
     | ParallelStarted | BranchStarted | BranchSucceeded | ParallelSucceeded | ParallelFailed

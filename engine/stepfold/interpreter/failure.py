@@ -6,9 +6,9 @@ what ran beside it as aborted, all after the failing event; a retry of the whole
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from stepfold.language.failures import RUNTIME, Failure, matches
+from stepfold.language.failures import QUERY_EVALUATION_ERROR, RUNTIME, Failure, matches
 from stepfold.language.limits import MAX_SECONDS
 from stepfold.query.template import Moment, QueryError
 from stepfold.query.values import Value, text
@@ -18,58 +18,79 @@ from .execution import Execution, Facts, On
 from .frames import Branches, Frame, Items
 
 if TYPE_CHECKING:
-    from stepfold.language.machine import Machine, Step
+    from stepfold.language.machine import Machine
     from stepfold.language.states import Retrier
+    from stepfold.language.steps import Step
 
 _PROTECTED = frozenset({"Task", "Wait", "Parallel", "Map"})
 """The state types whose cutting-off AWS records."""
+_FORKS: Final = {"Map": facts.MapFailed, "Parallel": facts.ParallelFailed}
+"""The state types that have an event for their failure."""
 
 
-def handle(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
-    """Answer the failure that the frame's state has met with (`frame.failure`)."""
-    failure = frame.failure
-    if failure is None:
-        raise AssertionError(f"frame {frame.seq} handles a failure that it does not have")
-    step = machine.steps[frame.state]
-    yield from retry(step, frame, failure, moment, frame.pointer)
-    if frame.failure is not None:
-        yield from catch_or_give_up(machine, execution, frame, failure, moment)
+def met(execution: Execution, frame: Frame, failure: Failure) -> Facts:
+    """The frame's state has met with a failure in the midst of what it does: record that, in AWS's way if it has one.
 
-
-def fail(machine: Machine, execution: Execution, frame: Frame, failure: Failure, moment: Moment) -> Facts:
-    """The frame's state fails now, with no event of its own for that."""
+    An expression's failure follows what was before its state was entered, as long as nothing has happened in the state;
+    but for a Wait (recorded).
+    """
     if failure.error == RUNTIME:
         yield On(facts.ExecutionFailed(failure.error, failure.cause), execution.root, frame.pointer)
-        return
+    elif failure.error == QUERY_EVALUATION_ERROR:
+        fresh = frame.pointer == frame.entered_id and frame.kind != "Wait"
+        failed = facts.EvaluationFailed(frame.state, failure.error, failure.cause, failure.location)
+        yield On(failed, frame, frame.before if fresh else None)
+    else:
+        yield facts.StateFailed(failure.error, failure.cause)
+
+
+def fail(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
+    """The state's work was cut short: what runs below it ends; then it is retried, or has failed."""
+    failure = _of(frame)
     step = machine.steps[frame.state]
     if isinstance(frame.waits, Branches):  # a Map at work, whose next item cannot be selected (events: not verified)
         yield from _abort(frame.waits, frame, frame.pointer)
     if (chosen := _retrier(step, frame, failure)) is not None:
         yield _again(step, frame, chosen, moment)
+    elif frame.kind in _FORKS and failure.error == QUERY_EVALUATION_ERROR:  # (recorded for a Map's Items)
+        yield _FORKS[frame.kind](failure.error, failure.cause)
     else:
-        yield from catch_or_give_up(machine, execution, frame, failure, moment)
+        yield from _catch_or_give_up(machine, execution, frame, moment)
 
 
-def retry(step: Step, frame: Frame, failure: Failure, moment: Moment, after: int) -> Facts:
-    """A retry, if a retrier takes the failure; else nothing."""
-    if (chosen := _retrier(step, frame, failure)) is not None:
-        yield On(_again(step, frame, chosen, moment), frame, after)
+def handle(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
+    """Answer the failure that the state's work came to: try again, go on elsewhere, or give up."""
+    step = machine.steps[frame.state]
+    if (chosen := _retrier(step, frame, _of(frame))) is not None:
+        yield _again(step, frame, chosen, moment)
+    else:
+        yield from _catch_or_give_up(machine, execution, frame, moment)
 
 
-def catch_or_give_up(
-    machine: Machine, execution: Execution, frame: Frame, failure: Failure, moment: Moment
-) -> Facts:
+def _catch_or_give_up(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
     """Leave by the first catcher that takes the failure; else the frame fails as a whole."""
     step = machine.steps[frame.state]
-    if (chosen := catcher(step, failure)) is not None:
-        caught, result_path = step.catch[chosen]
-        value = dataflow.merged(result_path, frame, error_output(failure))
-        yield facts.StateExited(step.name, value, caught.next)
+    if (index := catcher(step, _of(frame))) is None:
+        yield from give_up(machine, execution, frame, moment)
         return
-    yield from give_up(machine, execution, frame, failure, moment)
+    caught = step.catch[index]
+    error = error_output(_of(frame))
+    field = f"Catch[{index}]"
+    seen = dataflow.shown(step, execution, frame, error, error_output=error)
+    assigned = dataflow.set_by(execution, frame, f"{field}/Assign", caught.assign, seen, moment)
+    if caught.output is None:
+        value = dataflow.merged(caught.result_path, frame, error)
+    else:
+        value = dataflow.rendered(frame, f"{field}/Output", caught.output, seen, moment)
+    yield facts.StateExited(step.name, value, caught.next, assigned)
 
 
-def give_up(machine: Machine, execution: Execution, frame: Frame, failure: Failure, moment: Moment) -> Facts:
+def give_up(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
+    """Nothing takes the failure."""
+    yield from lose(machine, execution, frame, _of(frame), moment)
+
+
+def lose(machine: Machine, execution: Execution, frame: Frame, failure: Failure, moment: Moment) -> Facts:
     """The frame fails: the execution with it, or the Parallel or Map that it is part of."""
     parent = frame.parent
     if parent is None or failure.error == RUNTIME:
@@ -87,8 +108,13 @@ def give_up(machine: Machine, execution: Execution, frame: Frame, failure: Failu
     if (chosen := _retrier(step, parent, failure)) is not None:
         yield On(_again(step, parent, chosen, moment), parent, after)
         return
-    gone = facts.MapFailed if isinstance(waits, Items) else facts.ParallelFailed
-    yield On(gone(failure.error, failure.cause), parent, after)
+    yield On(_FORKS[parent.kind](failure.error, failure.cause), parent, after)
+
+
+def _of(frame: Frame) -> Failure:
+    if frame.failure is None:
+        raise AssertionError(f"frame {frame.seq} answers a failure that it does not have")
+    return frame.failure
 
 
 def _abort(waits: Branches, failed: Frame, after: int) -> Facts:
@@ -118,7 +144,8 @@ def error_output(failure: Failure) -> Value:
 def of_query(frame: Frame, error: QueryError) -> Failure:
     """A query's error as the state's failure, with AWS's prefix that names the state."""
     where = f"'{frame.state}' (entered at the event id #{frame.entered_id})"
-    return Failure(error.error, f"An error occurred while executing the state {where}. {error.cause}")
+    cause = f"An error occurred while executing the state {where}. {error.cause}"
+    return Failure(error.error, cause, location=error.location)
 
 
 def retrier(step: Step, failure: Failure) -> int | None:
@@ -133,8 +160,8 @@ def retrier(step: Step, failure: Failure) -> int | None:
 def catcher(step: Step, failure: Failure) -> int | None:
     """The index of the first catcher whose names match."""
     if failure.error != RUNTIME:
-        for index, (candidate, _) in enumerate(step.catch):
-            if matches(candidate.error_equals, failure):
+        for index, candidate in enumerate(step.catch):
+            if matches(candidate.names, failure):
                 return index
     return None
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 
 from stepfold.language import states
-from stepfold.language.failures import RUNTIME, Failure
+from stepfold.language.failures import QUERY_EVALUATION_ERROR, RUNTIME, Failure
 from stepfold.language.limits import DECISION_EVENTS
 from stepfold.query import values
+from stepfold.query.jsonata.dialect import Expression
 from stepfold.query.template import Moment, QueryError, Scope
 from stepfold.query.values import Value
 
@@ -18,7 +19,8 @@ from .execution import Execution, Facts, On
 from .frames import Frame, Items
 
 if TYPE_CHECKING:
-    from stepfold.language.machine import Machine, Step
+    from stepfold.language.machine import Machine
+    from stepfold.language.steps import Step
 
 
 def spread(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -39,12 +41,11 @@ def spread(machine: Machine, execution: Execution, frame: Frame, moment: Moment)
 def _begin(step: Step, execution: Execution, frame: Frame, moment: Moment) -> facts.MapStarted:
     given = dataflow.given(step, execution, frame, moment)
     array = given
-    source = "$"
-    if step.items_path is not None:
-        source = step.items_path.source
-        array = dataflow.rendered(frame, "ItemsPath", step.items_path, dataflow.scope(execution, frame, given), moment)
+    if step.items is not None:
+        field = "Items" if step.jsonata else "ItemsPath"
+        array = dataflow.rendered(frame, field, step.items, dataflow.scope(execution, frame, given), moment)
     if bytes(memoryview(array)[:1]) != b"[":
-        raise dataflow.Met(Failure(RUNTIME, f'Reference path "{source}" must point to array.'))
+        raise _no_array(step, array)
     return facts.MapStarted(
         len(values.items(array)),
         step.blocks[0],
@@ -53,12 +54,22 @@ def _begin(step: Step, execution: Execution, frame: Frame, moment: Moment) -> fa
     )
 
 
+def _no_array(step: Step, value: Value) -> Exception:
+    if isinstance(step.items, Expression):
+        return step.items.unexpected("array", values.tree(value))
+    if step.jsonata:
+        shown = bytes(value).decode()
+        return QueryError(f"Map state input must be an array but was: {shown}", QUERY_EVALUATION_ERROR)
+    source = "$" if step.items is None else getattr(step.items, "source", "$")
+    return dataflow.Met(Failure(RUNTIME, f'Reference path "{source}" must point to array.'))
+
+
 def _concurrency(step: Step, frame: Frame, seen: Scope, moment: Moment) -> int:
-    if step.max_concurrency_path is None:
+    if step.max_concurrency is None:
         return dataflow.literal(step.of(states.Map).max_concurrency) or 0
-    value = dataflow.whole(frame, "MaxConcurrencyPath", step.max_concurrency_path, seen, moment)
+    value = dataflow.whole(frame, step.max_concurrency, seen, moment)
     if value < 0:
-        raise QueryError("MaxConcurrency cannot be negative.")
+        raise dataflow.wrong(step.max_concurrency, "MaxConcurrency cannot be negative.")
     return value
 
 

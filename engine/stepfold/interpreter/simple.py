@@ -8,18 +8,21 @@ from msgspec import UNSET
 
 from stepfold.language import states
 from stepfold.language.failures import Failure
+from stepfold.query.jsonata.dialect import Expression
 from stepfold.query.template import Moment, Overrun, QueryError, Scope
 from stepfold.query.values import Value, tree
 
 from . import dataflow, facts
 from .choice import Choosing, choose
 from .execution import Execution, Facts, On
-from .failure import fail
+from .failure import lose
 from .frames import Frame, Items
 
 if TYPE_CHECKING:
-    from stepfold.language.machine import Machine, Step
-    from stepfold.language.rules import Rule
+    from stepfold.language.machine import Machine
+    from stepfold.language.steps import Computed, Step
+
+    from .dataflow import Assigned
 
 
 def hand_on(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -28,8 +31,9 @@ def hand_on(machine: Machine, execution: Execution, frame: Frame, moment: Moment
     result = step.result
     if result is None:
         result = dataflow.arguments(step, execution, frame, moment)
+    assigned = dataflow.assigned(step, execution, frame, result, moment)
     value = dataflow.outward(step, execution, frame, dataflow.merged(step.result_path, frame, result), moment)
-    yield from leave(step, execution, frame, value, step.next)
+    yield from leave(step, execution, frame, value, step.next, assigned)
 
 
 def choose_next(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -40,22 +44,33 @@ def choose_next(machine: Machine, execution: Execution, frame: Frame, moment: Mo
     step = machine.steps[frame.state]
     value = dataflow.given(step, execution, frame, moment)
     seen = dataflow.scope(execution, frame, value)
-    rule = _chosen(step, frame, seen, moment)
-    target = step.default if rule is None else rule.next
-    if target is None:
-        raise QueryError("Failed to transition out of the state. The state does not point to a next state.")
-    yield from leave(step, execution, frame, dataflow.outward(step, execution, frame, value, moment), target)
+    index = _chosen(step, frame, seen, moment)
+    if index < 0:
+        if step.default is None:
+            raise QueryError("Failed to transition out of the state. The state does not point to a next state.")
+        assigned = dataflow.assigned(step, execution, frame, value, moment)
+        yield from leave(
+            step, execution, frame, dataflow.outward(step, execution, frame, value, moment), step.default, assigned
+        )
+        return
+    rule, place = step.rules[index], f"Choices[{index}]"
+    assigned = dataflow.set_by(execution, frame, f"{place}/Assign", rule.assign, seen, moment)
+    if rule.output is not None:
+        value = dataflow.rendered(frame, f"{place}/Output", rule.output, seen, moment)
+    elif not step.jsonata:
+        value = dataflow.outward(step, execution, frame, value, moment)
+    yield from leave(step, execution, frame, value, rule.next, assigned)
 
 
-def _chosen(step: Step, frame: Frame, seen: Scope, moment: Moment) -> Rule | None:
+def _chosen(step: Step, frame: Frame, seen: Scope, moment: Moment) -> int:
     """The first rule that holds: found here, or evaluated elsewhere where that may cost too much."""
     if not step.heavy_rules and "Choices" not in frame.evaluated:
         try:
-            return choose(step.rules, seen)
+            return choose(step.rules, seen, moment)
         except Overrun:
             raise dataflow.Wanted("Choices", Choosing(step.rules), seen) from None
-    index = tree(dataflow.rendered(frame, "Choices", Choosing(step.rules), seen, moment))
-    return None if index < 0 else step.rules[index]
+    index: int = tree(dataflow.rendered(frame, "Choices", Choosing(step.rules), seen, moment))
+    return index
 
 
 def succeed(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -71,27 +86,32 @@ def give_up(machine: Machine, execution: Execution, frame: Frame, moment: Moment
     state = step.of(states.Fail)
     error, cause = state.error, state.cause
     seen = dataflow.scope(execution, frame, frame.input)
-    if step.error_path is not None:
-        error = _words(dataflow.rendered(frame, "ErrorPath", step.error_path, seen, moment))
-    if step.cause_path is not None:
-        cause = _words(dataflow.rendered(frame, "CausePath", step.cause_path, seen, moment))
-    yield from fail(machine, execution, frame, Failure(error, cause), moment)
+    if step.error is not None:
+        error = _words(frame, step.error, seen, moment)
+    if step.cause is not None:
+        cause = _words(frame, step.cause, seen, moment)
+    yield from lose(machine, execution, frame, Failure(error, cause), moment)
 
 
-def _words(value: Value) -> str:
+def _words(frame: Frame, field: Computed, seen: Scope, moment: Moment) -> str:
+    value = dataflow.rendered(frame, field.field, field, seen, moment)
     plain = tree(value)
+    if not isinstance(plain, str) and isinstance(field, Expression):
+        raise field.unexpected("string", plain)
     return plain if isinstance(plain, str) else bytes(value).decode()
 
 
-def leave(step: Step, execution: Execution, frame: Frame, value: Value, target: str | None) -> Facts:
-    """Exit with the value, and close the frame where its block ends."""
+def leave(
+    step: Step, execution: Execution, frame: Frame, value: Value, target: str | None, assigned: Assigned = None
+) -> Facts:
+    """Exit with the value and what is assigned, and close the frame where its block ends."""
     try:
         dataflow.within(execution, value, step.name)
     except dataflow.Met as met:
         # A value that grew past the limit at the transition: bound to no state, no Catch sees it (notes, section 11).
         yield On(facts.ExecutionFailed(met.failure.error, met.failure.cause), execution.root, frame.pointer)
         return
-    yield facts.StateExited(step.name, UNSET if value == frame.value else value, target)
+    yield facts.StateExited(step.name, UNSET if value == frame.value else value, target, assigned)
     if target is None:
         yield finish(frame)
 

@@ -8,9 +8,10 @@ from msgspec import UNSET
 
 from stepfold import names
 from stepfold.language import states
-from stepfold.language.failures import TASK_FAILED, TIMEOUT
+from stepfold.language.failures import QUERY_EVALUATION_ERROR, TASK_FAILED, TIMEOUT
 from stepfold.language.limits import MAX_WAIT_SECONDS
 from stepfold.language.timestamps import instant
+from stepfold.query.jsonata.dialect import Expression
 from stepfold.query.template import Moment, QueryError, Scope
 from stepfold.query.values import Json, Number, Value, text, tree
 
@@ -20,8 +21,8 @@ from .frames import DEADLINE_ALLOWANCE, Frame, Invocation, deadline, silence
 from .simple import leave
 
 if TYPE_CHECKING:
-    from stepfold.language.machine import Machine, Step
-    from stepfold.query.jsonpath.dialect import PathTemplate
+    from stepfold.language.machine import Machine
+    from stepfold.language.steps import Computed, Step
 
 _TOKEN_BYTES = 16
 
@@ -32,15 +33,14 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     state = step.of(states.Task)
     resource = step.asked
     token = None if resource.pattern == "answer" and not resource.outward else _token(execution, moment)
-    arguments = _task_arguments(step, execution, frame, moment, token)
+    arguments = dataflow.arguments(step, execution, frame, moment, token)
     dataflow.within(execution, arguments, _said(step), "provided parameters")
+    raw = dataflow.scope(execution, frame, frame.input)
     timeout, heartbeat = dataflow.literal(state.timeout_seconds), dataflow.literal(state.heartbeat_seconds)
-    if step.timeout_path is not None:
-        raw = dataflow.scope(execution, frame, frame.input)
-        timeout = _seconds(frame, "TimeoutSecondsPath", step.timeout_path, raw, moment)
-    if step.heartbeat_path is not None:
-        raw = dataflow.scope(execution, frame, frame.input)
-        heartbeat = _seconds(frame, "HeartbeatSecondsPath", step.heartbeat_path, raw, moment)
+    if step.timeout is not None:
+        timeout = _seconds(frame, step.timeout, raw, moment)
+    if step.heartbeat is not None:
+        heartbeat = _seconds(frame, step.heartbeat, raw, moment)
     yield facts.TaskScheduled(
         resource.arn,
         UNSET if arguments == frame.value else arguments,
@@ -52,15 +52,6 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     )
     if resource.family != "Activity":
         yield facts.TaskStarted()
-
-
-def _task_arguments(step: Step, execution: Execution, frame: Frame, moment: Moment, token: str | None) -> Value:
-    if token is None or step.parameters is None:
-        return dataflow.arguments(step, execution, frame, moment)
-    seen = Scope(
-        dataflow.given(step, execution, frame, moment), lambda: dataflow.context(execution, frame, token=token)
-    )
-    return dataflow.rendered(frame, "Parameters", step.parameters, seen, moment)
 
 
 def _role(step: Step, execution: Execution, frame: Frame, moment: Moment) -> str | None:
@@ -86,8 +77,9 @@ def conclude(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     step = machine.steps[frame.state]
     what = _said(step) if step.type == "Task" else step.name
     dataflow.within(execution, frame.value, what)
+    assigned = dataflow.assigned(step, execution, frame, frame.value, moment, frame.value)
     value = dataflow.output(step, execution, frame, frame.value, moment)
-    yield from leave(step, execution, frame, value, step.next)
+    yield from leave(step, execution, frame, value, step.next, assigned)
 
 
 def wait(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -104,38 +96,45 @@ def waited(machine: Machine, execution: Execution, frame: Frame, moment: Moment)
     """Wait, when its moment has come."""
     step = machine.steps[frame.state]
     value = dataflow.given(step, execution, frame, moment)
-    yield from leave(step, execution, frame, dataflow.outward(step, execution, frame, value, moment), step.next)
+    assigned = dataflow.assigned(step, execution, frame, value, moment)
+    value = dataflow.outward(step, execution, frame, value, moment)
+    yield from leave(step, execution, frame, value, step.next, assigned)
 
 
 def _until(step: Step, frame: Frame, seen: Scope, moment: Moment) -> int:
     state = step.of(states.Wait)
-    if step.seconds_path is not None:
-        seconds = dataflow.picked(frame, "SecondsPath", step.seconds_path, seen, moment)
-        return moment.now + _wait_seconds(step.seconds_path.source, seconds) * 1000
-    if step.timestamp_path is not None:
-        timestamp = dataflow.picked(frame, "TimestampPath", step.timestamp_path, seen, moment)
-        return _wait_timestamp(step.timestamp_path.source, timestamp)
+    if step.seconds is not None:
+        return moment.now + _wait_seconds(step.seconds, dataflow.picked(frame, step.seconds, seen, moment)) * 1000
+    if step.timestamp is not None:
+        return _wait_timestamp(step.timestamp, dataflow.picked(frame, step.timestamp, seen, moment))
     if state.timestamp is not None:
         return _whole_seconds(instant(state.timestamp) or 0)
     return moment.now + int(state.seconds or 0) * 1000
 
 
-def _wait_seconds(path: str, value: Json) -> int:
+def _wait_seconds(field: Computed, value: Json) -> int:
+    if isinstance(field, Expression):
+        return dataflow.counted(field, value, "The Seconds parameter")
     if isinstance(value, bool) or not isinstance(value, int):
-        raise QueryError(f"The SecondsPath parameter cannot be parsed as a long value: {path} == {_java(value)}")
+        at = f"{field.source} == {_java(value)}"
+        raise QueryError(f"The SecondsPath parameter cannot be parsed as a long value: {at}")
     if value < 0:
-        raise QueryError(f"The SecondsPath parameter references a negative value: {path} == {value}")
+        raise QueryError(f"The SecondsPath parameter references a negative value: {field.source} == {value}")
     return value
 
 
-def _wait_timestamp(path: str, value: Json) -> int:
+def _wait_timestamp(field: Computed, value: Json) -> int:
     found = instant(value) if isinstance(value, str) else None
-    if found is None:
-        raise QueryError(
-            "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: "
-            f"{path} == {_java(value)}"
-        )
-    return _whole_seconds(found)
+    if found is not None:
+        return _whole_seconds(found)
+    wanted = "ISO-8601 extended offset date-time format string"
+    if isinstance(field, Expression):
+        if not isinstance(value, str):
+            raise field.unexpected("string", value)
+        cause = f"The Timestamp field cannot be parsed as an {wanted}: {value}"
+        raise QueryError(cause, QUERY_EVALUATION_ERROR, field.field)
+    at = f"{field.source} == {_java(value)}"
+    raise QueryError(f"The TimestampPath parameter does not reference a valid {wanted}: {at}")
 
 
 def _whole_seconds(nanoseconds: int) -> int:
@@ -143,10 +142,10 @@ def _whole_seconds(nanoseconds: int) -> int:
     return nanoseconds // 1_000_000_000 * 1000
 
 
-def _seconds(frame: Frame, field: str, path: PathTemplate, seen: Scope, moment: Moment) -> int:
-    value = dataflow.whole(frame, field, path, seen, moment)
+def _seconds(frame: Frame, field: Computed, seen: Scope, moment: Moment) -> int:
+    value = dataflow.whole(frame, field, seen, moment)
     if value <= 0:
-        raise dataflow.no_integer(field, path, value)  # modelled on MaxConcurrencyPath: unverified for this field
+        raise dataflow.no_integer(field, value)  # modelled on MaxConcurrencyPath: unverified for this field
     return value
 
 

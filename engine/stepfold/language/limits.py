@@ -42,6 +42,8 @@ REDRIVE_TOKEN_MINUTES = 15
 """How long the token of a redrive makes a repetition of it harmless (AWS)."""
 MAX_WAIT_SECONDS = 2_147_483_647
 """A Wait beyond this many seconds fails: 24,855 days pass, 24,856 do not (recorded)."""
+VARIABLES_BYTES = 10_485_760
+"""How much the variables that a state sees may come to (AWS: 10 MiB, over all scopes of an execution)."""
 DECISION_EVENTS = 1_000
 """A decision ends at the first boundary past this many events, so that a stop is heard soon."""
 DECISION_BYTES = 1_048_576
@@ -51,7 +53,7 @@ DECISION_BYTES = 1_048_576
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     """The limits an execution lives under; recorded when it starts, so that a resume decides alike.
 
-    `payload` is in bytes of UTF-8, `history` in AWS events (None: no ceiling), `map_frames` the iterations of one
+    `payload` is in bytes of UTF-8 (an Assign has the same limit), `history` in AWS events (None: no ceiling), `map_frames` the iterations of one
     inline Map that may be open at once when its MaxConcurrency says nothing.
     """
 

@@ -15,9 +15,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from stepfold.query.jsonpath.dialect import PathTemplate, compile_path
-from stepfold.query.template import SourceError
-from stepfold.query.values import Json
+from stepfold.query.jsonata import dialect as jsonata
+from stepfold.query.jsonata.dialect import Expression
+from stepfold.query.jsonpath import dialect as jsonpath
+from stepfold.query.jsonpath.dialect import PathTemplate
+from stepfold.query.template import SourceError, Template
+from stepfold.query.values import Json, text
 
 from .timestamps import instant
 
@@ -36,7 +39,11 @@ class Operator(NamedTuple):
 
 
 class _Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows where the rule holds, if it stands at the top: there to go, these to assign, and this to hand on."""
+
     next: str | None = None
+    assign: Template | None = None
+    output: Template | None = None
 
 
 class Compare(_Rule, frozen=True):
@@ -65,38 +72,55 @@ class Not(_Rule, frozen=True):
     rule: Rule
 
 
-Rule: TypeAlias = Compare | And | Or | Not
+class Condition(_Rule, frozen=True):
+    """A JSONata expression is true."""
+
+    expression: Expression
 
 
-def compile_rule(raw: Mapping[str, Json], place: tuple[str | int, ...] = ()) -> Rule:
-    """A rule of a checked definition, ready to be asked; raises SourceError with the place of what is wrong."""
-    target = raw.get("Next")
+Rule: TypeAlias = Compare | And | Or | Not | Condition
+
+
+def compile_rule(raw: Mapping[str, Json], place: str = "") -> Rule:
+    """A JSONPath rule of a checked definition, ready to be asked; raises SourceError with what is wrong."""
+    assign = jsonpath.DIALECT.compile(raw["Assign"], f"{place}/Assign") if "Assign" in raw else None
+    whole = {"next": raw.get("Next"), "assign": assign}
     for word, kind in (("And", And), ("Or", Or)):
         if word in raw:
-            parts = tuple(compile_rule(part, (*place, word, index)) for index, part in enumerate(raw[word]))
-            return kind(rules=parts, next=target)
+            return kind(rules=tuple(compile_rule(part, f"{place}/{word}") for part in raw[word]), **whole)
     if "Not" in raw:
-        return Not(rule=compile_rule(raw["Not"], (*place, "Not")), next=target)
+        return Not(rule=compile_rule(raw["Not"], f"{place}/Not"), **whole)
     name = next((field for field in raw if field in OPERATORS), None)
     if name is None:
-        raise SourceError("the rule has no comparison operator", place)
+        raise SourceError("the rule has no comparison operator")
     found = OPERATORS[name]
-    operand = _path(raw[name], (*place, name)) if found.path else raw[name]
-    return Compare(variable=_path(raw["Variable"], (*place, "Variable")), operator=found, operand=operand, next=target)
+    operand = _path(raw[name]) if found.path else raw[name]
+    return Compare(variable=_path(raw["Variable"]), operator=found, operand=operand, **whole)
+
+
+def compile_condition(raw: Mapping[str, Json], place: str = "") -> Rule:
+    """A JSONata rule, likewise; a Condition may be written out as `true` or `false`."""
+    written = raw["Condition"]
+    marked = written if isinstance(written, str) else f"{{% {bytes(text(written)).decode()} %}}"
+    return Condition(
+        expression=jsonata.compile_expression(marked, f"{place}/Condition"),
+        next=raw.get("Next"),
+        assign=jsonata.DIALECT.compile(raw["Assign"], f"{place}/Assign") if "Assign" in raw else None,
+        output=jsonata.DIALECT.compile(raw["Output"], f"{place}/Output") if "Output" in raw else None,
+    )
 
 
 def heavy(rule: Rule) -> bool:
-    """Whether the rule holds a path whose cost cannot be bounded (see `query.template.Template`)."""
+    """Whether the rule holds an expression whose cost cannot be bounded (see `query.template.Template`)."""
+    if isinstance(rule, Condition):
+        return rule.expression.heavy
     if isinstance(rule, Compare):
         return rule.variable.heavy or (rule.operator.path and rule.operand.heavy)
     return any(heavy(part) for part in (rule.rules if isinstance(rule, And | Or) else (rule.rule,)))
 
 
-def _path(text: str, place: tuple[str | int, ...]) -> PathTemplate:
-    try:
-        return compile_path(text, field="Variable")  # an operand that is missing fails in the same words
-    except SourceError as error:
-        raise SourceError(error.reason, (*place, *error.place)) from None
+def _path(text: str) -> PathTemplate:
+    return jsonpath.compile_path(text, field="Variable")  # an operand that is missing fails in the same words
 
 
 # -- values of a kind, or None

@@ -155,8 +155,8 @@ class Dialect(Protocol):
 
     name: str
 
-    def compile(self, source: Json) -> Template:
-        """Compile a template; raises SourceError with the place of what is wrong."""
+    def compile(self, source: Json, field: str = "") -> Template:
+        """Compile a template of that field; raises SourceError with the place of what is wrong."""
         ...
 
 

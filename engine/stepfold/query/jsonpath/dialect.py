@@ -182,7 +182,7 @@ class JSONPath:
 
     name: Final = "JSONPath"
 
-    def compile(self, source: Json) -> Template:
+    def compile(self, source: Json, field: str = "") -> Template:  # noqa: ARG002  (failures name an inner field)
         """A payload template; raises SourceError with the place of the object that holds what is wrong."""
         pieces: list[bytes | Expression] = []
         _compile(source, (), pieces)
