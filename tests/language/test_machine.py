@@ -10,8 +10,9 @@ import pytest
 
 from stepfold.errors import InvalidDefinition
 from stepfold.language.check import check
-from stepfold.language.machine import DISCARD, NOTHING, load
+from stepfold.language.machine import load
 from stepfold.language.rules import Compare
+from stepfold.language.steps import DISCARD, NOTHING
 from stepfold.query.template import Moment, Scope
 from stepfold.query.values import Value, tree
 
@@ -71,7 +72,7 @@ def test_paths_and_templates_are_compiled():
         {**END, "InputPath": "$.a", "ResultPath": "$.b.c", "Parameters": {"n.$": "$.n", "s.$": "$$.State.Name"}}
     )
     assert rendered(step.input_path, b'{"a": [1]}') == [1]
-    assert rendered(step.parameters, b'{"n": 1}') == {"n": 1, "s": "X"}
+    assert rendered(step.arguments, b'{"n": 1}') == {"n": 1, "s": "X"}
     assert tree(step.result_path.place(Value(b'{"a": 1}'), Value(b"2"))) == {"a": 1, "b": {"c": 2}}
 
 
@@ -122,7 +123,7 @@ def test_a_task():
         },
     }).steps["X"]  # fmt: skip
     assert (step.resource.kind, step.resource.action) == ("lambda", "f")
-    assert (step.timeout_path.source, step.heartbeat_path.source) == ("$.t", "$.h")
+    assert (step.timeout.source, step.heartbeat.source) == ("$.t", "$.h")
     assert rendered(step.result_selector, b'{"r": 1}') == {"r": 1}
     assert rendered(step.credentials, b'{"role": "r"}') == {"RoleArn": "r"}
     assert (step.retry[0].max_attempts, step.retry[0].backoff_rate) == (3, 1.0)
@@ -138,8 +139,8 @@ def test_a_map_knows_its_selector_under_both_names():
     old = only({"Type": "Map", "Iterator": block, "Parameters": {"a": 1}, "MaxConcurrencyPath": "$.m", "End": True})
     for step in (new, old):
         assert rendered(step.item_selector, b"{}") == {"a": 1}
-        assert step.parameters is None
-    assert (new.items_path.source, old.items_path) == ("$.i", None)
+        assert step.arguments is None
+    assert (new.items.source, old.items) == ("$.i", None)
     assert old.max_concurrency_path.source == "$.m"
 
 
@@ -160,7 +161,7 @@ def test_choice_wait_and_fail():
     assert isinstance(choice.rules[0], Compare)
     assert choice.rules[0].next == "W"
     assert wait.timestamp_path is not None
-    assert machine.steps["V"].seconds_path is not None
+    assert machine.steps["V"].seconds is not None
     assert (rendered(fail.error_path, b'{"e": "E"}'), rendered(fail.cause_path, b'{"c": 1}')) == ("E", "1")
     assert fail.next is None
 

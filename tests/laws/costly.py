@@ -14,13 +14,14 @@ import msgspec
 
 from stepfold.interpreter.simulate import Simulation
 from stepfold.language.failures import Failure
-from stepfold.language.machine import Machine, Step
+from stepfold.language.machine import Machine
 from stepfold.language.rules import Compare
+from stepfold.language.steps import Step
 from stepfold.query.jsonpath.dialect import compile_path
 from stepfold.query.template import Moment, Overrun, Scope, Template
 from stepfold.query.values import Value
 
-_FIELDS = ("parameters", "result_selector", "item_selector", "items_path", "output_path", "input_path", "seconds_path")
+_FIELDS = ("arguments", "result_selector", "item_selector", "items", "output_path", "input_path", "seconds", "assign", "output")
 
 
 class Costly:
@@ -33,6 +34,7 @@ class Costly:
         self.template = template
         self.heavy = heavy
         self.source = getattr(template, "source", "")
+        self.field = getattr(template, "field", "")
 
     def render(self, scope: Scope, moment: Moment) -> Value:
         return self._tried(lambda: self.template.render(scope, moment))

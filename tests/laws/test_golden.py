@@ -126,6 +126,24 @@ GOLDEN: dict[str, dict[str, Any]] = {
     "Map that fails, caught": _block(M={
         "Type": "Map", "ItemsPath": "$.items", "Next": "S", "ItemProcessor": _block(OneBad=TASK),
         "Catch": [{"ErrorEquals": ["Boom"], "Next": "S"}]}, S={"Type": "Succeed"}),
+    "Assign, in both languages": _block(
+        A={"Type": "Pass", "Assign": {"n.$": "$.n", "w": "word"}, "Next": "B"},
+        B={"Type": "Pass", "QueryLanguage": "JSONata", "Assign": {"n": "{% $n + 1 %}"},
+           "Output": {"before": "{% $n %}"}, "Next": "M"},
+        M={"Type": "Map", "ItemsPath": "$$.Execution.Input.items", "Next": "C",
+           "ItemProcessor": _block(I={**TASK, "Assign": {"own.$": "$"}})},
+        C={"Type": "Choice", "QueryLanguage": "JSONata", "Default": "D", "Choices": [
+            {"Condition": "{% $n = 2 %}", "Assign": {"chosen": True}, "Output": "{% $w %}", "Next": "D"}]},
+        D={"Type": "Succeed"}),
+    "an expression that fails": _block(T={
+        **TASK, "QueryLanguage": "JSONata", "Arguments": {"a": "{% $states.input.none %}"}, "Catch": [
+            {"ErrorEquals": ["States.ALL"], "Output": "{% $states.errorOutput.Error %}", "Next": "S"}]},
+        S={"Type": "Succeed"}),
+    "an intrinsic that fails": _block(P={
+        "Type": "Parallel", "End": True, "Branches": [_block(
+            I={"Type": "Pass", "Parameters": {"x.$": "States.ArrayGetItem($.items, 9)"}, "End": True})],
+        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "S", "Assign": {"why.$": "$.Error"}}]},
+        S={"Type": "Succeed"}),
     "stopped": _block(W={"Type": "Wait", "Seconds": 60, "End": True}),
     "out of time": {**_block(W={"Type": "Wait", "Seconds": 60, "End": True}), "TimeoutSeconds": 10},
 }

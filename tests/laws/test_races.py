@@ -532,7 +532,7 @@ async def test_an_expression_whose_state_was_cut_off_meanwhile_harms_nobody() ->
     async with opened(HeldStore(), definition) as engine:
         machine = next(iter(engine.registry._compiled.values()))
         step = machine.steps["Heavy"]
-        step.parameters = Costly(step.parameters, heavy=True)
+        step.arguments = Costly(step.arguments, heavy=True)
         handle = await engine.start("m", {"x": 1})
         with pytest.raises(ExecutionFailed) as failed:
             await handle.result()

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 _PROTECTED = frozenset({"Task", "Wait", "Parallel", "Map"})
 """The state types whose cutting-off AWS records."""
-_FORKS: Final = {"Map": facts.MapFailed, "Parallel": facts.ParallelFailed}
+_FORKS: Final[dict[str, type[facts.MapFailed | facts.ParallelFailed]]] = {
+    "Map": facts.MapFailed,
+    "Parallel": facts.ParallelFailed,
+}
 """The state types that have an event for their failure."""
 
 

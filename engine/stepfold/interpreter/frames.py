@@ -18,8 +18,8 @@ from .facts import Event
 
 Stage: TypeAlias = Literal["enter", "work", "leave", "fail", "handle", "give up", "end"]
 """Where in its state a ready frame is: about to enter `next`; to do the state's work; to shape the result and leave; to
-answer a failure that cut its work short, or one that its work came to; to give up, as a catcher's own expression failed;
-or at the end of its block."""
+answer a failure that cut its work short, or one that its work came to; to give up, as a catcher's expression failed; or
+at the end of its block."""
 
 FAILING: Final[dict[Stage, Stage]] = {"work": "fail", "leave": "handle", "handle": "give up"}
 """The stage after a failure in the midst of one."""

@@ -13,7 +13,7 @@ from stepfold.language.limits import MAX_WAIT_SECONDS
 from stepfold.language.timestamps import instant
 from stepfold.query.jsonata.dialect import Expression
 from stepfold.query.template import Moment, QueryError, Scope
-from stepfold.query.values import Json, Number, Value, text, tree
+from stepfold.query.values import Json, Number, text, tree
 
 from . import dataflow, facts, signals
 from .execution import Execution, Facts
@@ -114,7 +114,11 @@ def _until(step: Step, frame: Frame, seen: Scope, moment: Moment) -> int:
 
 def _wait_seconds(field: Computed, value: Json) -> int:
     if isinstance(field, Expression):
-        return dataflow.counted(field, value, "The Seconds parameter")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise field.unexpected("number", value)
+        if value < 0:  # (as SecondsPath has it: not verified)
+            raise dataflow.wrong(field, f"The Seconds parameter references a negative value: {value}")
+        return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         at = f"{field.source} == {_java(value)}"
         raise QueryError(f"The SecondsPath parameter cannot be parsed as a long value: {at}")

@@ -12,6 +12,7 @@ Parallel or Map is begun, and answered as a task would be: only a mock can do th
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -21,7 +22,8 @@ import msgspec
 from stepfold.language import states
 from stepfold.language.failures import EXCEED_TOLERATED_FAILURE_THRESHOLD, RUNTIME, TIMEOUT, Failure
 from stepfold.language.limits import Limits
-from stepfold.language.machine import NOTHING, Machine, Place, Step
+from stepfold.language.machine import Machine
+from stepfold.language.steps import NOTHING, Place, Step
 from stepfold.query.jsonpath.dialect import compile_path
 from stepfold.query.template import Moment, Overrun, QueryError, Scope, Template, Variables
 from stepfold.query.values import EMPTY_ARRAY, EMPTY_OBJECT, Json, Value, items, join, text, tree
@@ -37,7 +39,9 @@ Status: TypeAlias = Literal["SUCCEEDED", "FAILED", "RETRIABLE", "CAUGHT_ERROR"]
 _SEEN: Final = {
     "InputPath": "afterInputPath",
     "Parameters": "afterParameters",
+    "Arguments": "afterArguments",
     "ItemsPath": "afterItemsPath",
+    "Items": "afterItemsPath",
 }
 """Which fields AWS shows the outcome of, and under which names; ResultSelector and ResultPath are seen at their end."""
 _NOT_TOLD: Final = {"Parallel": ("afterInputPath", "afterParameters")}
@@ -45,19 +49,10 @@ _NOT_TOLD: Final = {"Parallel": ("afterInputPath", "afterParameters")}
 _THRESHOLD: Final = Failure(
     EXCEED_TOLERATED_FAILURE_THRESHOLD, "The specified tolerated failure threshold was exceeded"
 )
-_FIELDS: Final = {
-    "parameters": "Parameters",
-    "result_selector": "ResultSelector",
-    "items_path": "ItemsPath",
-    "seconds_path": "SecondsPath",
-    "timestamp_path": "TimestampPath",
-    "timeout_path": "TimeoutSecondsPath",
-    "heartbeat_path": "HeartbeatSecondsPath",
-    "error_path": "ErrorPath",
-    "cause_path": "CausePath",
-    "max_concurrency_path": "MaxConcurrencyPath",
-    "credentials": "Credentials",
-}
+_FIELDS: Final = (
+    "arguments", "result_selector", "output", "assign", "items", "seconds", "timestamp", "timeout", "heartbeat",
+    "error", "cause", "max_concurrency", "credentials",
+)
 _PIPES: Final = {"input_path": "InputPath", "output_path": "OutputPath"}
 
 
@@ -218,15 +213,15 @@ class Trial:
         for attribute, field in _PIPES.items():
             pipe = getattr(step, attribute)
             written = _Constant(EMPTY_OBJECT) if pipe is NOTHING else pipe or compile_path("$", field=field)
-            changes[attribute] = _Outside(written)
-        for attribute, field in _FIELDS.items():
+            changes[attribute] = _outside(written)
+        for attribute in _FIELDS:
             template = getattr(step, attribute)
-            if template is None and attribute == "parameters" and step.type in {"Pass", "Task"}:
-                template = compile_path("$", field=field)  # absent, it is shown all the same
+            if template is None and attribute == "arguments" and step.type in {"Pass", "Task"}:
+                template = compile_path("$", field="Parameters")  # absent, it is shown all the same
             if template is not None:
-                changes[attribute] = _Outside(template)
+                changes[attribute] = _outside(template)
         if step.type == "Map" and self._reads(step):
-            changes["items_path"] = _Outside(_Constant(self.setting.read or EMPTY_ARRAY))
+            changes["items"] = _outside(_Constant(self.setting.read or EMPTY_ARRAY))
         changes["result_path"] = _Watched(self, step.result_path)
         return dataclasses.replace(step, **changes)
 
@@ -243,12 +238,13 @@ class Trial:
         try:
             value = template.render(self._scope(seen), moment)
         except QueryError as error:
-            self._tell(facts.EvaluationAnswered(field, error=error.error, cause=error.cause), moment)
+            failed = facts.EvaluationAnswered(field, error=error.error, cause=error.cause, location=error.location)
+            self._tell(failed, moment)
         except (Overrun, RecursionError):
             cause = f"The expression of the field '{field}' takes too many steps."
             self._tell(facts.EvaluationAnswered(field, error=RUNTIME, cause=cause), moment)
         else:
-            if field in _SEEN and not (field == "ItemsPath" and self._reads(self.step)):
+            if field in _SEEN and not (field in {"Items", "ItemsPath"} and self._reads(self.step)):
                 self.noted[_SEEN[field]] = value
             self._tell(facts.EvaluationAnswered(field, value), moment)
 
@@ -274,14 +270,17 @@ class Trial:
                 if size > self.execution.started.limits.payload:
                     return
         except QueryError as error:
-            self._record.fail(self.machine, self.frame, failure.of_query(self.frame, error), moment)
+            self._meet(failure.of_query(self.frame, error))
         except (Overrun, RecursionError):
             cause = "The expressions of the field 'ItemSelector' take too many steps."
-            self._record.fail(self.machine, self.frame, Failure(RUNTIME, cause), moment)
+            self._meet(Failure(RUNTIME, cause))
         except dataflow.Met as error:
-            self._record.fail(self.machine, self.frame, error.failure, moment)
+            self._meet(error.failure)
         else:
             self.noted["afterItemSelector"] = join(selected)
+
+    def _meet(self, met: Failure) -> None:
+        self._record.all(self.frame, failure.met(self.execution, self.frame, met))
 
     def _scope(self, seen: Scope, item: tuple[int, Value] | None = None) -> Scope:
         """What an expression sees: the value that the core shows it, the caller's context and variables."""
@@ -361,25 +360,19 @@ class _Watching(Record):
             if isinstance(said, facts.StateExited):  # with the block's end, another fact would follow
                 return
 
-    def fail(self, machine: Machine, frame: Frame, met: Failure, moment: Moment) -> None:
-        """Note the failure too: where it is tried again, no event tells of it."""
-        self.trial.met = met
-        super().fail(machine, frame, met, moment)
-
     def __call__(self, fact: facts.Fact, frame: Frame, after: int | None = None) -> None:
-        """Record a fact, and keep it as the last."""
+        """Record a fact, keep it as the last, and note a failure: where a retry follows, no later fact tells of it."""
         super().__call__(fact, frame, after)
         self.last_fact = fact
+        if isinstance(fact, facts.EvaluationFailed | facts.StateFailed):
+            self.trial.met = frame.failure
 
 
-class _Outside:
-    """A template that is always evaluated outside of a decision."""
-
-    heavy = True
-
-    def __init__(self, template: Any) -> None:
-        self.render = template.render
-        self.source = getattr(template, "source", "$")
+def _outside(template: Any) -> Any:
+    """The template as one that is always evaluated outside of a decision."""
+    heavy = copy.copy(template)
+    heavy.heavy = True
+    return heavy
 
 
 class _Constant:

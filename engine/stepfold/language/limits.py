@@ -53,8 +53,8 @@ DECISION_BYTES = 1_048_576
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     """The limits an execution lives under; recorded when it starts, so that a resume decides alike.
 
-    `payload` is in bytes of UTF-8 (an Assign has the same limit), `history` in AWS events (None: no ceiling), `map_frames` the iterations of one
-    inline Map that may be open at once when its MaxConcurrency says nothing.
+    `payload` is in bytes of UTF-8 (an Assign has the same limit), `history` in AWS events (None: no ceiling),
+    `map_frames` the iterations of one inline Map that may be open at once when its MaxConcurrency says nothing.
     """
 
     profile: str = "aws"

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from stepfold.errors import InvalidDefinition
 from stepfold.query.template import SourceError
 from stepfold.query.values import Json, tree
 
 from . import states
 from .check import check
-from .diagnostics import ERROR, UNSUPPORTED, Diagnostic, as_invalid_definition, as_text
+from .diagnostics import ERROR, SCHEMA, UNSUPPORTED, Diagnostic, as_invalid_definition, as_text
 from .steps import Step, blocks, compile_state
 
 
@@ -47,7 +48,7 @@ def load(definition: bytes | str | Mapping[str, Json], *, type: str = "STANDARD"
             try:
                 return Machine(text, type)
             except (msgspec.ValidationError, SourceError) as error:  # what `check` let pass: a gap there
-                diagnostics.append(Diagnostic(ERROR, "SCHEMA_VALIDATION_FAILED", str(error)))
+                diagnostics.append(Diagnostic(ERROR, getattr(error, "code", None) or SCHEMA, str(error)))
     raise InvalidDefinition(as_invalid_definition(diagnostics), tuple(diagnostics))
 
 

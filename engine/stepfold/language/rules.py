@@ -84,18 +84,19 @@ Rule: TypeAlias = Compare | And | Or | Not | Condition
 def compile_rule(raw: Mapping[str, Json], place: str = "") -> Rule:
     """A JSONPath rule of a checked definition, ready to be asked; raises SourceError with what is wrong."""
     assign = jsonpath.DIALECT.compile(raw["Assign"], f"{place}/Assign") if "Assign" in raw else None
-    whole = {"next": raw.get("Next"), "assign": assign}
+    target = raw.get("Next")
     for word, kind in (("And", And), ("Or", Or)):
         if word in raw:
-            return kind(rules=tuple(compile_rule(part, f"{place}/{word}") for part in raw[word]), **whole)
+            parts = tuple(compile_rule(part, f"{place}/{word}") for part in raw[word])
+            return kind(rules=parts, next=target, assign=assign)
     if "Not" in raw:
-        return Not(rule=compile_rule(raw["Not"], f"{place}/Not"), **whole)
+        return Not(rule=compile_rule(raw["Not"], f"{place}/Not"), next=target, assign=assign)
     name = next((field for field in raw if field in OPERATORS), None)
     if name is None:
         raise SourceError("the rule has no comparison operator")
     found = OPERATORS[name]
     operand = _path(raw[name]) if found.path else raw[name]
-    return Compare(variable=_path(raw["Variable"]), operator=found, operand=operand, **whole)
+    return Compare(variable=_path(raw["Variable"]), operator=found, operand=operand, next=target, assign=assign)
 
 
 def compile_condition(raw: Mapping[str, Json], place: str = "") -> Rule:

@@ -16,7 +16,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from stepfold.query.jsonata import dialect as jsonata
 from stepfold.query.jsonpath import dialect as jsonpath
-from stepfold.query.template import Moment, Scope, Template
+from stepfold.query.template import Dialect, Moment, Scope, Template
 from stepfold.query.values import Json, Value, admit, tree
 
 from . import states
@@ -196,7 +196,8 @@ def _caught(step: Step, catcher: states.Catcher, place: str) -> Caught:
 def _template(step: Step, source: Raw | UnsetType, field: str) -> Template | None:
     if isinstance(source, UnsetType):
         return None
-    return (jsonata if step.jsonata else jsonpath).DIALECT.compile(tree(source), field)
+    dialect: Dialect = jsonata.DIALECT if step.jsonata else jsonpath.DIALECT
+    return dialect.compile(tree(source), field)
 
 
 def _computed(step: Step, written: object, path: str | None, field: str) -> Computed | None:

@@ -153,7 +153,10 @@ class Template(Protocol):
 class Dialect(Protocol):
     """A query language."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What definitions call it."""
+        ...
 
     def compile(self, source: Json, field: str = "") -> Template:
         """Compile a template of that field; raises SourceError with the place of what is wrong."""

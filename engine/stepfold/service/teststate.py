@@ -34,7 +34,7 @@ from .mocks import mocked
 from .served import Served
 
 if TYPE_CHECKING:
-    from stepfold.language.machine import Step
+    from stepfold.language.steps import Step
     from stepfold.runtime.engine import Engine
 
     from .protocol import Operation
