@@ -143,7 +143,7 @@ def test_the_default_context():
         "Id": ARN, "Input": {"a": 1}, "Name": "name", "RoleArn": "arn:aws:iam::123456789012:role/r",
         "StartTime": "2023-11-14T22:13:20.000Z",
     }
-    assert shown["State"] == {"Name": ALONE, "EnteredTime": "2023-11-14T22:13:20.000Z", "RetryCount": 0}
+    assert shown["State"] == {"Name": ALONE, "EnteredTime": "2023-11-14T22:13:20.000Z"}
     assert "Map" not in shown
     shown = tree(tried(inside, {"a": 1}, name="In").output)["all"]
     assert shown["Map"] == {"Item": {"Index": 0, "Value": {"a": 1}}}

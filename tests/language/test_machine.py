@@ -43,11 +43,13 @@ def test_the_text_is_kept_as_given():
 
 def test_what_is_absent_compiles_to_none():
     step = only(END)
-    assert (step.name, step.type, step.dialect, step.next) == ("X", "Pass", "JSONPath", None)
+    assert (step.name, step.type, step.jsonata, step.next) == ("X", "Pass", False, None)
     for field in (
         "input_path",
         "output_path",
-        "parameters",
+        "arguments",
+        "output",
+        "assign",
         "result_selector",
         "item_selector",
         "result_path",
@@ -127,10 +129,10 @@ def test_a_task():
     assert rendered(step.result_selector, b'{"r": 1}') == {"r": 1}
     assert rendered(step.credentials, b'{"role": "r"}') == {"RoleArn": "r"}
     assert (step.retry[0].max_attempts, step.retry[0].backoff_rate) == (3, 1.0)
-    assert [catcher.next for catcher, _ in step.catch] == ["Y", "Y", "Y"]
-    assert step.catch[0][1] is DISCARD
-    assert step.catch[1][1].source == "$.e"
-    assert step.catch[2][1] is None
+    assert [catcher.next for catcher in step.catch] == ["Y", "Y", "Y"]
+    assert step.catch[0].result_path is DISCARD
+    assert step.catch[1].result_path.source == "$.e"
+    assert step.catch[2].result_path is None
 
 
 def test_a_map_knows_its_selector_under_both_names():
@@ -141,7 +143,7 @@ def test_a_map_knows_its_selector_under_both_names():
         assert rendered(step.item_selector, b"{}") == {"a": 1}
         assert step.arguments is None
     assert (new.items.source, old.items) == ("$.i", None)
-    assert old.max_concurrency_path.source == "$.m"
+    assert old.max_concurrency.source == "$.m"
 
 
 def test_choice_wait_and_fail():
@@ -160,9 +162,9 @@ def test_choice_wait_and_fail():
     assert choice.default == "F"
     assert isinstance(choice.rules[0], Compare)
     assert choice.rules[0].next == "W"
-    assert wait.timestamp_path is not None
+    assert wait.timestamp is not None
     assert machine.steps["V"].seconds is not None
-    assert (rendered(fail.error_path, b'{"e": "E"}'), rendered(fail.cause_path, b'{"c": 1}')) == ("E", "1")
+    assert (rendered(fail.error, b'{"e": "E"}'), rendered(fail.cause, b'{"c": 1}')) == ("E", "1")
     assert fail.next is None
 
 
@@ -186,21 +188,16 @@ def test_an_express_machine_is_checked_as_one():
 
 BLOCK = {"StartAt": "I", "States": {"I": END}}
 LATER = {
-    "JSONata machine": ({"StartAt": "X", "QueryLanguage": "JSONata", "States": {"X": END}}, "/QueryLanguage"),
-    "JSONata state": (
-        {"StartAt": "X", "States": {"X": {**END, "QueryLanguage": "JSONata"}}},
-        "/States/X/QueryLanguage",
-    ),
-    "Assign": ({"StartAt": "X", "States": {"X": {**END, "Assign": {"a": 1}}}}, "/States/X"),
     "distributed Map": (
         {"StartAt": "X", "States": {"X": {"Type": "Map", "End": True, "ItemProcessor": {
             **BLOCK, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}}}},
         "/States/X/ItemProcessor/ProcessorConfig",
     ),
-    "Assign inside": (
+    "distributed Map inside": (
         {"StartAt": "X", "States": {"X": {"Type": "Parallel", "End": True, "Branches": [
-            {"StartAt": "I", "States": {"I": {**END, "Assign": {}}}}]}}},
-        "/States/X/Branches[0]/States/I",
+            {"StartAt": "M", "States": {"M": {"Type": "Map", "End": True, "ItemProcessor": {
+                **BLOCK, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}}}}]}}},
+        "/States/X/Branches[0]/States/M/ItemProcessor/ProcessorConfig",
     ),
 }  # fmt: skip
 

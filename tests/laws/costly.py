@@ -21,7 +21,10 @@ from stepfold.query.jsonpath.dialect import compile_path
 from stepfold.query.template import Moment, Overrun, Scope, Template
 from stepfold.query.values import Value
 
-_FIELDS = ("arguments", "result_selector", "item_selector", "items", "output_path", "input_path", "seconds", "assign", "output")
+_FIELDS = (
+    "arguments", "result_selector", "item_selector", "items", "output_path", "input_path", "seconds", "assign",
+    "output",
+)
 
 
 class Costly:

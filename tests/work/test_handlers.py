@@ -278,7 +278,7 @@ async def test_python_exception(bench, call):
     assert list(cause) == ["errorMessage", "errorType", "requestId", "stackTrace"]
     assert cause["errorMessage"] == "Something é"
     assert cause["stackTrace"] == [
-        f'  File "{bench.folder}/app.py", line 4, in handler\n    raise CustomException("Something \\u00e9")\n'
+        '  File "/var/task/app.py", line 4, in handler\n    raise CustomException("Something \\u00e9")\n'
     ]
     error, _ = await failure(worker, call("f"))  # by the same child
     assert error == "CustomException"

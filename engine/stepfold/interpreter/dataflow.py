@@ -7,7 +7,7 @@ the *raw* input, OutputPath. A field that is absent costs one comparison, and un
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from stepfold.language.failures import DATA_LIMIT_EXCEEDED, QUERY_EVALUATION_ERROR, Failure
 from stepfold.language.limits import VARIABLES_BYTES
@@ -22,6 +22,9 @@ from .frames import Frame, Invocation, Items
 if TYPE_CHECKING:
     from stepfold.language.steps import Computed, Place, Step
 
+
+_RETRIED: Final = frozenset({"Task", "Parallel", "Map"})
+"""The state types that may have retriers: the others have no RetryCount (recorded)."""
 
 Assigned: TypeAlias = dict[str, Value] | None
 """Variables and what they are set to."""
@@ -225,11 +228,9 @@ def context(execution: Execution, frame: Frame, item: int | None = None, token: 
     if execution.redriven_at is not None:
         whole["Execution"]["RedriveTime"] = iso(execution.redriven_at)
     if frame.state:
-        whole["State"] = {
-            "Name": frame.state,
-            "EnteredTime": iso(frame.entered_at),
-            "RetryCount": frame.retries,
-        }
+        whole["State"] = {"Name": frame.state, "EnteredTime": iso(frame.entered_at)}
+        if frame.kind in _RETRIED:
+            whole["State"]["RetryCount"] = frame.retries
     if token is not None:
         whole["Task"] = {"Token": token}
     elif isinstance(frame.waits, Invocation) and frame.waits.token is not None:

@@ -15,8 +15,8 @@ import anyio.to_thread
 from stepfold.errors import CallerError
 from stepfold.language import states
 from stepfold.language.failures import Failure
-from stepfold.language.machine import Step
 from stepfold.language.resources import Resource
+from stepfold.language.steps import Step
 from stepfold.query.values import NotAdmitted, Value, admit, items, tree
 from stepfold.work import models
 

@@ -7,7 +7,7 @@
 // a loop that empties without any result answers null. Both are Lambda's rules, and the reason why the socket must
 // not keep the loop alive while a handler runs.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { Socket } from "node:net";
 import { basename, dirname, join, resolve } from "node:path";
@@ -77,7 +77,7 @@ function isError(value) {
 
 function shaped(error) {
   if (isError(error)) {
-    const trace = String(error.stack ?? "").split("\n");
+    const trace = asDeployed(String(error.stack ?? "")).split("\n");
     return { errorType: String(error.name), errorMessage: String(error.message), trace };
   }
   let text;
@@ -87,6 +87,14 @@ function shaped(error) {
     text = Object.prototype.toString.call(error);
   }
   return { errorType: typeof error, errorMessage: text, trace: [] };
+}
+
+// Paths as Lambda would have had them: histories are to be alike, wherever the function's folder lies.
+function asDeployed(stack) {
+  const root = process.env.LAMBDA_TASK_ROOT;
+  if (!root) return stack;
+  for (const folder of new Set([realpathSync(root), resolve(root)])) stack = stack.replaceAll(folder + "/", "/var/task/");
+  return stack;
 }
 
 function named(name, message, from) {

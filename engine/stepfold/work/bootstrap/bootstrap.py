@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _KILL = 9
 _SET_PARENT_DEATH_SIGNAL = 1
 _API = "/2018-06-01/runtime/"
+_DEPLOYED = "/var/task/"
 
 
 def die_with(parent: int) -> None:
@@ -132,9 +133,16 @@ def shaped(error: Exception, request: str) -> tuple[str, bytes]:
         kind = type(error).__name__
         for frame in traceback.extract_tb(error.__traceback__):
             if stack or frame.filename not in (__file__, "<frozen importlib._bootstrap>"):
-                stack.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n')
+                place = _as_deployed(frame.filename)
+                stack.append(f'  File "{place}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n')
     fields = {"errorMessage": str(error), "errorType": kind, "requestId": request, "stackTrace": stack}
     return kind, json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _as_deployed(file: str) -> str:
+    """Where Lambda would have had the file: histories are to be alike, wherever the function's folder lies."""
+    root = os.environ.get("LAMBDA_TASK_ROOT", "").rstrip(os.sep) + os.sep
+    return _DEPLOYED + file.removeprefix(root) if file.startswith(root) and len(root) > 1 else file
 
 
 def number(value: object) -> int | float:
