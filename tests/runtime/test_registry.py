@@ -114,7 +114,8 @@ async def test_an_engine_opened_again_knows_what_its_store_has_now():
 async def test_a_machine_that_cannot_be_run_is_refused_when_it_is_embedded():
     async with Engine() as engine:
         with pytest.raises(InvalidDefinition, match="NOT_SUPPORTED"):
-            await engine.create("machine", one(Type="Pass", Assign={"a": 1}))
+            await engine.create("machine", one(Type="Map", ItemProcessor={
+                **DONE, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}))
 
 
 def references(**state):

@@ -117,26 +117,23 @@ async def test_logging_is_kept_as_it_was_given_and_checked(api):
     assert (await api("DescribeStateMachine", stateMachineArn=ORDERS))["loggingConfiguration"] == given
 
 
-async def test_a_machine_that_cannot_be_run_yet_can_be_kept_and_only_its_start_is_refused(api):
+async def test_a_machine_tells_which_variables_its_states_use(api):
     assigns = json.dumps({"StartAt": "Set", "States": {
-        "Set": {"Type": "Pass", "Assign": {"n": 1}, "Next": "Use"},
+        "Set": {"Type": "Pass", "Assign": {"n": 1, "m": "two"}, "Next": "Use"},
         "Use": {"Type": "Pass", "Parameters": {"b.$": "$n", "a.$": "States.Format('{}', $m)"}, "End": True},
     }})
-    jsonata = json.dumps({"QueryLanguage": "JSONata", "StartAt": "Only", "States": {
+    jsonata = json.dumps({"QueryLanguage": "JSONata", "StartAt": "Set", "States": {
+        "Set": {"Type": "Pass", "Assign": {"total": 2}, "Next": "Only"},
         "Only": {"Type": "Pass", "Output": "{% ($k := 1; $k + $total) %}", "End": True}}})
-    for name, definition, references in (("assigns", assigns, {"Use": ["m", "n"]}),
-                                         ("jsonata", jsonata, {"Only": ["total"]})):
+    for name, definition, references, output in (
+        ("assigns", assigns, {"Use": ["m", "n"]}, {"b": 1, "a": "two"}),
+        ("jsonata", jsonata, {"Only": ["total"]}, 3),
+    ):
         await api.create(name, definition, publish=True)
         told = await api("DescribeStateMachine", stateMachineArn=HOME + name)
         assert told["variableReferences"] == references
         assert told["definition"] == definition
-        with pytest.raises(Exception, match="NOT_SUPPORTED: stepfold cannot run"):
-            await api.engine.start(HOME + name)
-        assert not api.engine.runs
-        with pytest.raises(Exception, match="NOT_SUPPORTED"):
-            await api.engine.create(f"embedded-{name}", definition)
-    await api("UpdateStateMachine", stateMachineArn=HOME + "assigns", definition=passing("done"))
-    assert await (await api.engine.start(HOME + "assigns")).result() == "done"
+        assert await (await api.engine.start(HOME + name)).result() == output
 
 
 # --- update -----------------------------------------------------------------------------------------------------------
