@@ -88,6 +88,24 @@ def test_what_is_no_path(text, position, problem):
     assert f"at character {position + 1} of" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "like"),
+    [
+        ("$.a[?(@.b==TOTAL)]", "$.a[?(@.b=='TOTAL')]"),
+        ("$..a[?(@.b.c == Two-Words )].d", "$..a[?(@.b.c == 'Two-Words' )].d"),
+        ("$.a[?(@.b in [x, 'y', null])]", "$.a[?(@.b in ['x', 'y', null])]"),
+        ("$.a[?(@.b == nullable)]", "$.a[?(@.b == 'nullable')]"),
+        ("$.a[(@.length-1)].b", "$.a[-1].b"),
+        ("$.a[( @.length - 2 )]", "$.a[-2]"),
+        ("$$.Execution.Name ", "$$.Execution.Name"),
+    ],
+)
+def test_what_published_machines_write(text, like):
+    read, plain = parse_path(text), parse_path(like)
+    assert (read.root, read.source) == (plain.root, text)
+    assert [str(step).replace(text, like) for step in read.steps] == [str(step) for step in plain.steps]
+
+
 def test_calls():
     call = parse_expression(
         "States.Format( 'a {} \\{\\} \\'b\\'' ,$.x[0], States.Array(1,-2.50,true,null) , $$.Execution )"

@@ -64,15 +64,17 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _CALL = re.compile(r"States\.[A-Za-z0-9]+")
 _WORDS: dict[str, Json] = {"true": True, "false": False, "null": None}
+_BARE = re.compile(r"[^\W\d][\w-]*")
+_FROM_END = re.compile(r"\(\s*@\.length\s*-\s*([0-9]{1,18})\s*\)")
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE, "u": re.UNICODE, "d": 0, "U": 0}
 
 
 def parse_path(text: str) -> Path:
     """The whole text as a path; raises PathError."""
-    reader = _Reader(text)
+    reader = _Reader(text.rstrip(" \t\r\n"))  # a blank at the end stands in AWS's samples
     path = reader.path("whole")
     reader.end()
-    return path
+    return Path(path.root, path.steps, text)
 
 
 def parse_expression(text: str) -> Path | Call:
@@ -177,6 +179,9 @@ class _Reader:
             step = Every()
         elif self.take("?"):
             step = self.filter()
+        elif found := _FROM_END.match(self.text, self.at):  # the one script that AWS runs
+            self.at = found.end()
+            step = Indexes((-int(found[1]),))
         else:
             step = self.numbers()
         self.blank()
@@ -324,16 +329,24 @@ class _Reader:
         if self.sees("'") or self.sees('"'):
             return self.quoted()
         if not self.take("["):
-            return self.word()
+            return self.bare()
         values: list[Json] = []
         self.blank()
         while not self.take("]"):
             if values:
                 self.want(",")
                 self.blank()
-            values.append(self.word() if not (self.sees("'") or self.sees('"')) else self.quoted())
+            values.append(self.bare() if not (self.sees("'") or self.sees('"')) else self.quoted())
             self.blank()
         return values
+
+    def bare(self) -> Json:
+        """A value without quotes; a word that is none is a text: `[?(@.Type == TOTAL)]` stands in AWS's samples."""
+        found = _BARE.match(self.text, self.at)
+        if found is None or found.group() in _WORDS:
+            return self.word()
+        self.at = found.end()
+        return found.group()
 
     def word(self) -> Json:
         start = self.at
