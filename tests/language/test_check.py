@@ -314,10 +314,6 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
         machine(distributed({"Mode": "INLINE", "ExecutionType": "EXPRESS"})), SCHEMA,
         "Field 'ExecutionType' is not supported", "/States/X/ItemProcessor/ProcessorConfig",
     ),
-    "reader inline": (
-        machine(mapped(ItemReader={"Resource": "arn:aws:states:::s3:getObject"})), SCHEMA,
-        "Field 'ItemReader' is not supported: it needs the Mode DISTRIBUTED in ItemProcessor", "/States/X",
-    ),
     "reader": (
         machine(distributed(ItemReader={"Resource": "arn:aws:states:::s3:putObject"})), SCHEMA,
         "The field 'Resource' does not match any of the allowed values", "/States/X/ItemReader/Resource",
@@ -365,6 +361,26 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
     ),
     "reserved variable": (machine({**END, "Assign": {"states": 1}}), "RESERVED_VARIABLE_NAME",
                           "Cannot assign to reserved variable '$states'.", "/States/X/Assign"),
+    "variable of the scope around": (
+        {"StartAt": "A", "States": {"A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "B"}, "B": {
+            "Type": "Parallel", "End": True, "Branches": [
+                {"StartAt": "C", "States": {"C": {**END, "Assign": {"v.$": "$"}}}}]}}},
+        "DUPLICATE_VARIABLE_NAME", "The variable name 'v' was already defined in a parent scope.",
+        "/States/B/Branches[0]/States/C/Assign/v.$",
+    ),
+    "error output outside a catcher": (
+        machine({**END, "Output": {"a": "{% $states.errorOutput.Error %}"}}, QueryLanguage="JSONata"),
+        "UNSUPPORTED_JSONATA_EXPRESSION", "Field '$states.errorOutput' does not exist.", "/States/X/Output/a",
+    ),
+    "result in Arguments": (
+        machine(task(Arguments="{% $states.result %}"), QueryLanguage="JSONata"),
+        "UNSUPPORTED_JSONATA_EXPRESSION", "Field '$states.result' does not exist.", "/States/X/Arguments",
+    ),
+    "result in a catcher": (
+        machine(task(Catch=[{"ErrorEquals": ["E"], "Next": "X", "Output": "{% $states.result %}"}]),
+                QueryLanguage="JSONata"),
+        "UNSUPPORTED_JSONATA_EXPRESSION", "Field '$states.result' does not exist.", "/States/X/Catch[0]/Output",
+    ),
     "bad variable": (machine({**END, "Assign": {"a-b.$": "$"}}), "INVALID_VARIABLE_NAME",
                      "Invalid variable name 'a-b': the variable name contains invalid characters.",
                      "/States/X/Assign"),
@@ -405,6 +421,7 @@ GOOD: dict[str, Json] = {
     "zero interval": machine(task(Retry=[{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 0, "MaxAttempts": 0}])),
     "credentials": machine(task(Credentials={"RoleArn.$": "$.role"})),
     "legacy map": machine({"Type": "Map", "Iterator": BLOCK, "Parameters": {"a.$": "$$.Map.Item.Value"}, "End": True}),
+    "reader inline": machine(mapped(ItemReader={"Resource": "arn:aws:states:::s3:getObject"})),
     "tolerated inline": machine(mapped(ToleratedFailureCount=1)),
     "distributed": machine(distributed(
         Label="Each", MaxConcurrency=10, ToleratedFailurePercentage=1.5, ItemBatcher={"MaxItemsPerBatch": 3},
@@ -413,6 +430,15 @@ GOOD: dict[str, Json] = {
     "negative index": choice({"Variable": "$.a[-1]", "IsNull": True, "Next": "End"}),
     "rule of a rule": choice({"Not": {"Or": [{"Variable": "$$.State.Name", "StringMatches": "*"}]}, "Next": "End"}),
     "comments": choice({"And": [{"Variable": "$", "IsNull": True, "Comment": "c"}], "Next": "End", "Comment": "c"}),
+    "result and error output": machine(
+        task(Output="{% $states.result %}", Assign={"r": "{% $states.result.a %}"}, Arguments={"a": "{% $r %}"},
+             Catch=[{"ErrorEquals": ["E"], "Next": "X", "Output": "{% $states.errorOutput %}",
+                     "Assign": {"e": "{% $states.errorOutput.Cause & ' $states.result' %}"}}]),
+        QueryLanguage="JSONata"),
+    "variable of a later state": {"StartAt": "A", "States": {
+        "A": {"Type": "Parallel", "Next": "B", "Assign": {"v": 1}, "Branches": [
+            {"StartAt": "C", "States": {"C": {**END, "Assign": {"v": 1}}}}]},
+        "B": {**END, "Assign": {"v": 2}}}},
     "fail": machine({"Type": "Fail", "ErrorPath": "States.Format('{}', $.e)", "CausePath": "$.c"}),
     "jsonata": {
         "QueryLanguage": "JSONata", "StartAt": "C", "States": {
@@ -489,6 +515,13 @@ WARNED = [
     (machine({**END, "Parameters": {"a": "States.UUID()"}}), ("NO_DOLLAR", "/States/X/Parameters/a")),
     (machine({"Type": "Fail", "Cause": "$.cause"}), ("NO_PATH", "/States/X/Cause")),
     (compared(StringEquals="$.b"), ("NO_PATH", "/States/X/Choices[0]/StringEquals")),
+    (machine({**END, "InputPath": "$v.a"}), ("POSSIBLY_UNDEFINED_VARIABLE", "/States/X/InputPath")),
+    (machine({**END, "Output": ["{% $v %}"], "QueryLanguage": "JSONata"}),
+     ("POSSIBLY_UNDEFINED_VARIABLE", "/States/X/Output[0]")),
+    (machine({**distributed(), "Assign": {"v": 1}, "ItemProcessor": {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "I",
+        "States": {"I": {**END, "Parameters": {"a.$": "$v"}}}}}),
+     ("POSSIBLY_UNDEFINED_VARIABLE", "/States/X/ItemProcessor/States/I/Parameters/a.$")),
     (machine({**END, "Result": {"a": [{"b.$": "$.c"}]}}), ("PASS_RESULT_IS_STATIC", "/States/X/Result/a[0]/b.$")),
 ]
 

@@ -1,7 +1,8 @@
 """All that is wrong with a definition, and where: with AWS's codes and places, and AWS's texts where they are known.
 
 A check goes on after the first mistake, and takes any text at all. What a part may hold stands in `fields.py`, the
-values of fields in `shapes.py`, the rules of a Choice in `choices.py`, the ways between states in `graph.py`.
+values of fields in `shapes.py`, the rules of a Choice in `choices.py`, the ways between states in `graph.py`, variables
+over the whole of a machine in `scopes.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .diagnostics import ERROR, SCHEMA, Diagnostic, View
 from .fields import MACHINE
 from .graph import check_graph
 from .limits import DEFINITION_BYTES
+from .scopes import check_scopes
 from .shapes import members
 
 _SHOWN = 500
@@ -44,6 +46,7 @@ def check(
     )
     members(view, plain, "", MACHINE)
     check_graph(view, plain)
+    check_scopes(view, plain)
     return view.found
 
 

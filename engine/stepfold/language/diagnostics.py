@@ -18,6 +18,9 @@ SCHEMA = "SCHEMA_VALIDATION_FAILED"
 UNSUPPORTED = "NOT_SUPPORTED"
 """Ours: right by the language, but not built yet."""
 
+ALWAYS_SEEN = frozenset({"input", "context"})
+"""What `$states` has everywhere."""
+
 _PLACEHOLDER = re.compile(r"\$\{[^{}]+\}")
 
 
@@ -25,13 +28,14 @@ class Diagnostic(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that is wrong (ERROR), or likely not meant (WARNING).
 
     `location` is the path of fields to it, such as `/States/Each/Branches[0]/StartAt`; AWS gives none for a
-    machine without an end.
+    machine without an end. Where AWS names what holds a field rather than the field, `focus` is the field's own place.
     """
 
     severity: Literal["ERROR", "WARNING"]
     code: str
     message: str
     location: str | None = None
+    focus: str | None = None
 
 
 @dataclass(slots=True)
@@ -40,7 +44,7 @@ class View:
 
     `placeholders` says that a text with `${Name}` in it stands for a value of the right kind; `express`, that the
     machine is an Express workflow; `whole`, the query language of the whole machine, `jsonata`, whether the state
-    looked at is written in JSONata.
+    looked at is written in JSONata. `sees` are the fields that `$states` has at the place looked at.
     """
 
     found: list[Diagnostic]
@@ -48,10 +52,11 @@ class View:
     express: bool = False
     whole: str = "JSONPath"
     jsonata: bool = False
+    sees: frozenset[str] = ALWAYS_SEEN
 
-    def error(self, message: str, place: str | None, code: str = SCHEMA) -> None:
+    def error(self, message: str, place: str | None, code: str = SCHEMA, *, focus: str | None = None) -> None:
         """Note what is wrong; an empty place is the definition itself."""
-        self.found.append(Diagnostic(ERROR, code, message, "/" if place == "" else place))
+        self.found.append(Diagnostic(ERROR, code, message, "/" if place == "" else place, focus))
 
     def warning(self, code: str, message: str, place: str) -> None:
         """Note what is likely not meant."""

@@ -33,6 +33,7 @@ from .shapes import (
     path,
     path_or_call,
     resource,
+    seeing,
     single_path,
     target_path,
     template,
@@ -66,8 +67,8 @@ CATCHER = Shape(
         "ErrorEquals": Field(anything),
         "Next": Field(text),
         "ResultPath": Field(or_null(target_path), _P),
-        "Output": Field(template, _A),
-        "Assign": Field(assign),
+        "Output": Field(seeing("errorOutput", template), _A),
+        "Assign": Field(seeing("errorOutput", assign)),
         "Comment": Field(text),
     },
     required=("ErrorEquals", "Next"),
@@ -206,10 +207,6 @@ def _map(view: View, state: Mapping[str, Json], place: str) -> None:
             "The field 'Mode' with value 'DISTRIBUTED' is not supported inside 'EXPRESS' state machines",
             f"{place}/{name}/ProcessorConfig/Mode",
         )
-    if mode == "INLINE":
-        for field in ("ItemReader", "ItemBatcher", "ResultWriter"):
-            if field in state:
-                view.error(f"Field '{field}' is not supported: it needs the Mode DISTRIBUTED in {name}", place)
 
 
 def _static(view: View, value: Json, place: str) -> None:
@@ -233,6 +230,8 @@ _PIPE = {"InputPath": Field(or_null(path), _P), "OutputPath": Field(or_null(path
 _FLOW = {**_COMMON, **_PIPE, "Assign": Field(assign), "Next": Field(text), "End": Field(flag)}
 _WORK = {
     **_FLOW,
+    "Output": Field(seeing("result", template), _A),
+    "Assign": Field(seeing("result", assign)),
     "Parameters": _TEMPLATE_P,
     "ResultSelector": _TEMPLATE_P,
     "ResultPath": Field(or_null(target_path), _P),

@@ -53,7 +53,7 @@ def _names(view: View, states: Mapping[str, Json], place: str, seen: set[str]) -
         seen.add(name)
         if not name:
             view.error("The name of a state cannot be empty", at, "INVALID_STATE_NAME")
-        elif len(name) > NAME_CHARACTERS:
+        elif len(name) > NAME_CHARACTERS and not view.open(name):
             message = f"The name of a state can have {NAME_CHARACTERS} characters at most, this one has {len(name)}"
             view.error(message, at, "INVALID_STATE_NAME")
 
@@ -70,10 +70,11 @@ def _labels(view: View, states: Mapping[str, Mapping[str, Json]], place: str, se
 
 def _ways(view: View, start: Json, states: Mapping[str, Json], place: str) -> None:
     """Targets within the block, an end, and what cannot be reached (which AWS leaves out if nothing can end)."""
-    ways = {name: list(_targets(state, f"{place}/States/{name}")) for name, state in states.items()}
+    nameless = any(view.open(name) for name in states)
+    ways = {name: list(targets(state, f"{place}/States/{name}")) for name, state in states.items()}
     first = [(start, f"{place}/StartAt")] if isinstance(start, str) else []
     for target, at in (*first, *(way for leads in ways.values() for way in leads)):
-        if target not in states and not view.open(target):
+        if target not in states and not view.open(target) and not nameless:
             view.error(f"Missing 'Next' target: {target}", at, MISSING)
     if not states or any(_unknown(view, state) for state in states.values()):
         return
@@ -84,6 +85,7 @@ def _ways(view: View, start: Json, states: Mapping[str, Json], place: str) -> No
     if (
         not isinstance(start, str)
         or start not in states
+        or nameless
         or any(view.open(target) for leads in ways.values() for target, _ in leads)
     ):
         return
@@ -108,8 +110,8 @@ def _ends(state: Mapping[str, Json]) -> bool:
     return state.get("End") is True or state.get("Type") in ("Succeed", "Fail")
 
 
-def _targets(state: Json, place: str) -> Iterator[tuple[str, str]]:
-    """The names of states that a state may lead to, and where it says so."""
+def targets(state: Json, place: str) -> Iterator[tuple[str, str]]:
+    """The names of states that a state may lead to, and where it says so; it may be anything at all."""
     if not isinstance(state, dict):
         return
     ways: list[tuple[Json, str]] = []

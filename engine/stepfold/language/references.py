@@ -1,7 +1,6 @@
-"""Which variables each state of a definition uses, as the API tells it of a machine.
+"""Which variables each state of a definition uses, and where; the API tells the first of a machine.
 
 A state's own fields count, those of the states inside it do not; an Assign uses what stands on its right sides.
-JSONata is read by its tokens alone: a name that an expression binds itself, or calls, is no variable of the machine.
 """
 
 from __future__ import annotations
@@ -14,7 +13,11 @@ from stepfold.query.jsonpath.parse import PathError, parse_expression
 from stepfold.query.jsonpath.syntax import Call, Compare, Condition, Deep, Exists, Filter, Junction, Negation, Path
 from stepfold.query.values import Json, tree
 
+from .expressions import marked, uses
+
 Named: TypeAlias = Iterator[str]
+Placed: TypeAlias = Iterator[tuple[str, str]]
+"""Names of variables, each with the place of the text that uses it."""
 
 _BLOCKS = ("Branches", "ItemProcessor", "Iterator")
 _TEMPLATES = frozenset({
@@ -22,24 +25,6 @@ _TEMPLATES = frozenset({
 })
 _STATIC = frozenset({"Result", "ResultPath"})
 _LIKELY = re.compile(rb"\$[^\W\d.\[$]")
-# Texts, quoted names, comments, regular expressions where an operand may stand; then variables, which are what counts.
-_TOKEN = re.compile(
-    r"""(?P<skip>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|/\*.*?\*/|(?<=[(,=~:?])\s*/(?:[^/\\\n]|\\.)+/[a-z]*)"""
-    r"""|\$(?P<name>[^\W\d]\w*)(?P<bound>\s*:=)?(?P<called>\s*\()?"""
-    r"""|(?:\bfunction|λ)\s*\((?P<parameters>[^()]*)\)""",
-    re.DOTALL,
-)
-_PARAMETER = re.compile(r"\$([^\W\d]\w*)")
-# JSONata's own functions, which may be handed on by name (`$map(x, $string)`), and AWS's `$states`.
-_OWN = frozenset({
-    "states", "sum", "count", "max", "min", "average", "string", "substring", "substringBefore", "substringAfter",
-    "lowercase", "uppercase", "length", "trim", "pad", "match", "contains", "replace", "split", "join",
-    "formatNumber", "formatBase", "formatInteger", "parseInteger", "number", "floor", "ceil", "round", "abs", "sqrt",
-    "power", "random", "boolean", "not", "map", "zip", "filter", "single", "reduce", "foldLeft", "sift", "keys",
-    "lookup", "append", "exists", "spread", "merge", "reverse", "each", "error", "assert", "type", "sort", "shuffle",
-    "distinct", "base64encode", "base64decode", "encodeUrlComponent", "encodeUrl", "decodeUrlComponent", "decodeUrl",
-    "eval", "toMillis", "fromMillis", "clone", "now", "millis", "partition", "range", "hash", "uuid", "parse",
-})
 
 
 def variable_references(text: bytes) -> dict[str, list[str]]:
@@ -55,8 +40,7 @@ def _block(block: Mapping[str, Json], whole: bool, found: dict[str, list[str]]) 
     for name, state in block["States"].items():
         language = state.get("QueryLanguage")
         jsonata = whole if language is None else language == "JSONata"
-        own = {field: value for field, value in state.items() if field not in _BLOCKS}
-        names = sorted(set(_in_jsonata(own) if jsonata else _in_jsonpath(own)))
+        names = sorted({used for used, _ in used_variables(state, jsonata=jsonata)})
         if names:
             found[name] = names
         for inner in (*state.get("Branches", ()), state.get("ItemProcessor"), state.get("Iterator")):
@@ -64,42 +48,35 @@ def _block(block: Mapping[str, Json], whole: bool, found: dict[str, list[str]]) 
                 _block(inner, whole, found)
 
 
-def _in_jsonata(value: Json) -> Named:
+def used_variables(state: Mapping[str, Json], place: str = "", *, jsonata: bool) -> Placed:
+    """The variables that a state uses, as often as it does."""
+    own = {field: value for field, value in state.items() if field not in _BLOCKS}
+    return _in_jsonata(own, place) if jsonata else _in_jsonpath(own, place)
+
+
+def _in_jsonata(value: Json, place: str) -> Placed:
     if isinstance(value, dict):
-        for inner in value.values():
-            yield from _in_jsonata(inner)
+        for name, inner in value.items():
+            yield from _in_jsonata(inner, f"{place}/{name}")
     elif isinstance(value, list):
-        for inner in value:
-            yield from _in_jsonata(inner)
-    elif isinstance(value, str) and value.startswith("{%") and value.endswith("%}"):
-        yield from _expression(value[2:-2])
+        for index, inner in enumerate(value):
+            yield from _in_jsonata(inner, f"{place}[{index}]")
+    elif (source := marked(value)) is not None:
+        yield from ((name, place) for name in uses(source).variables)
 
 
-def _expression(source: str) -> Named:
-    used, local = [], set(_OWN)
-    for token in _TOKEN.finditer(source):
-        if (parameters := token["parameters"]) is not None:
-            local.update(_PARAMETER.findall(parameters))
-        elif (name := token["name"]) is not None:
-            if token["bound"]:
-                local.add(name)
-            elif not token["called"]:
-                used.append(name)
-    return (name for name in used if name not in local)
-
-
-def _in_jsonpath(value: Json, field: str = "", *, template: bool = False) -> Named:
+def _in_jsonpath(value: Json, place: str, field: str = "", *, template: bool = False) -> Placed:
     """What a field's value uses: a template's `.$` members, the path fields, and the operands of a Choice's rules."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if template or name not in _STATIC:
-                yield from _in_jsonpath(inner, name, template=template or name in _TEMPLATES)
+                yield from _in_jsonpath(inner, f"{place}/{name}", name, template=template or name in _TEMPLATES)
     elif isinstance(value, list):
-        for inner in value:
-            yield from _in_jsonpath(inner, template=template)
+        for index, inner in enumerate(value):
+            yield from _in_jsonpath(inner, f"{place}[{index}]", template=template)
     elif isinstance(value, str) and field.endswith(".$" if template else ("Path", "Variable")):
         try:
-            yield from _operand(parse_expression(value))
+            yield from ((name, place) for name in _operand(parse_expression(value)))
         except PathError:  # the check's to refuse
             return
 

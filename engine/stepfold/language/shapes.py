@@ -7,6 +7,7 @@ section 14), or seen by others in 2026; a text of stepfold's own stands where no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 from stepfold.query.jsonpath.dialect import compile_intrinsic_or_path, compile_path, compile_reference
@@ -16,6 +17,7 @@ from stepfold.query.template import SourceError
 from stepfold.query.values import Json
 
 from .diagnostics import View
+from .expressions import marked, uses
 from .integrations import known
 from .resources import parse_resource
 from .timestamps import instant
@@ -69,7 +71,8 @@ def _given(value: Mapping[str, Json], names: Iterable[str]) -> list[str]:
 
 def unsupported(view: View, name: str, place: str) -> None:
     """A field that nobody knows here."""
-    view.error(f"Field '{name}' is not supported", place)
+    if not view.open(name):
+        view.error(f"Field '{name}' is not supported", place, focus=f"{place}/{name}")
 
 
 def in_language(view: View, name: str, language: str | None, place: str) -> bool:
@@ -80,6 +83,7 @@ def in_language(view: View, name: str, language: str | None, place: str) -> bool
     view.error(
         f"The QueryLanguage is set to '{own}', but field '{name}' is only supported for the '{language}' QueryLanguage",
         place,
+        focus=f"{place}/{name}",
     )
     return False
 
@@ -303,7 +307,8 @@ def _payload(view: View, value: Json, place: str) -> None:
             if not name.endswith(".$"):
                 _payload(view, inner, f"{place}/{name}")
             elif name[:-2] in value:
-                view.error(f"The fields '{name[:-2]}' and '{name}' cannot both be present", place)
+                both = f"The fields '{name[:-2]}' and '{name}' cannot both be present"
+                view.error(both, place, focus=f"{place}/{name}")
             elif not view.open(inner):
                 _expression(view, name, inner, place)
     elif looks_like_path(value):
@@ -314,7 +319,7 @@ def _expression(view: View, name: str, value: Json, place: str) -> None:
     try:
         compile_intrinsic_or_path(value if isinstance(value, str) else "", field=name)
     except SourceError as error:
-        view.error(error.reason, place)
+        view.error(error.reason, place, focus=f"{place}/{name}")
 
 
 def expressions(view: View, value: Json, place: str) -> None:
@@ -325,5 +330,24 @@ def expressions(view: View, value: Json, place: str) -> None:
     elif isinstance(value, dict):
         for name, inner in value.items():
             expressions(view, inner, f"{place}/{name}")
-    elif isinstance(value, str) and value.startswith("{%") and not (value.endswith("%}") and len(value) >= 4):
+    elif isinstance(value, str) and value.startswith("{%"):
+        _jsonata(view, value, place)
+
+
+def _jsonata(view: View, value: str, place: str) -> None:
+    source = marked(value)
+    if source is None:
         view.error("JSONata string must start with {% and end with %}", place)
+        return
+    for name in dict.fromkeys(uses(source).fields):
+        if name not in view.sees:
+            view.error(f"Field '$states.{name}' does not exist.", place, "UNSUPPORTED_JSONATA_EXPRESSION")
+
+
+def seeing(name: str, kind: Kind) -> Kind:
+    """The kind itself, where `$states` has one more field."""
+
+    def wider(view: View, value: Json, place: str) -> None:
+        kind(replace(view, sees=view.sees | {name}), value, place)
+
+    return wider
