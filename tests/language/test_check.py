@@ -331,8 +331,6 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
             "ReaderConfig": {"InputType": "CSV", "CSVHeaderLocation": "GIVEN"}})), SCHEMA,
         "These fields are required: [CSVHeaders]", "/States/X/ItemReader/ReaderConfig",
     ),
-    "batcher": (machine(distributed(ItemBatcher={})), SCHEMA,
-                "Set MaxItemsPerBatch, MaxInputBytesPerBatch or both", "/States/X/ItemBatcher"),
     "writer": (machine(distributed(ResultWriter={"WriterConfig": {"OutputType": "XML"}})), SCHEMA,
                "Value should be one of the following: [JSON, JSONL]", "/States/X/ResultWriter/WriterConfig/OutputType"),
     "label": (machine(distributed(Label="a b")), "INVALID_LABEL_NAME", "Label contains invalid character: ' '",
@@ -422,6 +420,7 @@ GOOD: dict[str, Json] = {
     "credentials": machine(task(Credentials={"RoleArn.$": "$.role"})),
     "legacy map": machine({"Type": "Map", "Iterator": BLOCK, "Parameters": {"a.$": "$$.Map.Item.Value"}, "End": True}),
     "reader inline": machine(mapped(ItemReader={"Resource": "arn:aws:states:::s3:getObject"})),
+    "batcher without limits": machine(distributed(ItemBatcher={"BatchInput": {"a": 1}})),  # seen by others in 2026
     "tolerated inline": machine(mapped(ToleratedFailureCount=1)),
     "distributed": machine(distributed(
         Label="Each", MaxConcurrency=10, ToleratedFailurePercentage=1.5, ItemBatcher={"MaxItemsPerBatch": 3},
@@ -456,6 +455,52 @@ GOOD: dict[str, Json] = {
 @pytest.mark.parametrize("name", GOOD)
 def test_what_is_right_is_let_pass(name: str):
     assert errors(GOOD[name]) == []
+
+
+# The texts and places were measured on AWS by others, in August and September 2026 (floci-io/floci #2670, #2745).
+JSONATA = {
+    "a[1,2)": 'Expected "]", got ","',
+    '"unterminated': "String literal must be terminated by a matching quote",
+    "1 +": "Unexpected end of expression",
+    '{"a":}': 'The symbol "}" cannot be used as a unary operator',
+    "$x :=": "Unexpected end of expression",
+    '$match("a", /abc': "No terminating / in regular expression",
+    "": "Unexpected end of expression",
+}
+
+
+@pytest.mark.parametrize("source", JSONATA)
+def test_what_is_no_jsonata_is_refused_in_its_words(source: str):
+    definition = machine({**END, "Output": {"a": {"b": ["{% " + source + " %}"]}}}, QueryLanguage="JSONata")
+    assert errors(definition) == [("INVALID_JSONATA_EXPRESSION", JSONATA[source], "/States/X/Output/a/b[0]")]
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [("phone[0]", ["phone"]), ("$.phone", ["$"]), ("aaa + bbb", ["aaa", "bbb"]), ("$states.input.a + b", ["b"])],
+)
+def test_each_name_at_the_top_level_is_refused(source: str, names: list[str]):
+    state = {"Type": "Wait", "Seconds": "{% " + source + " %}", "End": True}
+    assert errors(machine(state, QueryLanguage="JSONata")) == [
+        ("UNSUPPORTED_JSONATA_EXPRESSION", f"Reference to '{name}' at the top level is not supported.",
+         "/States/X/Seconds")
+        for name in names
+    ]  # fmt: skip
+
+
+def test_the_document_is_refused():
+    definition = machine({**END, "Output": "{% $$ %}"}, QueryLanguage="JSONata")
+    message = "Reference to '$$' is not supported."
+    assert errors(definition) == [("UNSUPPORTED_JSONATA_EXPRESSION", message, "/States/X/Output")]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["$states.input.phone", "$states.input.items[phone > 3]", "$map($states.input.a, function($x){ $x.phone })",
+     "$phone", "$states.input.a ? 1 : 2", "'{% phone %}'"],
+)  # fmt: skip
+def test_what_begins_at_a_variable_is_let_pass(source: str):
+    assert errors(machine({**END, "Output": "{% " + source + " %}"}, QueryLanguage="JSONata")) == []
 
 
 def test_all_that_is_wrong_is_listed():

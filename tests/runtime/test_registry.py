@@ -129,7 +129,7 @@ def references(**state):
     ({"Result": {"x.$": "$no"}, "ResultPath": "$.no", "Comment": "$no"}, []),
     ({"Parameters": {"x.$": "$$.Execution.Id", "y.$": "$.no"}}, []),
     ({"Assign": {"x.$": "$a", "y": "$no"}}, ["a"]),
-    ({"QueryLanguage": "JSONata", "Output": {"x": "{% $a.b & '$no' & `$no` & $states.input.no %}"}}, ["a"]),
+    ({"QueryLanguage": "JSONata", "Output": {"x": "{% $a.b & '$no' & $states.input.`$no` %}"}}, ["a"]),
     ({"QueryLanguage": "JSONata", "Output": "{% $map($a, function($v, $i) { $v + $sum($b) }) %}"}, ["a", "b"]),
     ({"QueryLanguage": "JSONata", "Output": "{% ($t := $a; $t) /* $no */ %}"}, ["a"]),
     ({"QueryLanguage": "JSONata", "Output": "{% $map($a, $string) %}", "Assign": {"c": "$no"}}, ["a"]),

@@ -118,8 +118,7 @@ def reader(view: View, value: Json, place: str) -> None:
 
 def batcher(view: View, value: Json, place: str) -> None:
     """How many items go into one child."""
-    if members(view, value, place, BATCHER) and not any(name in value for name in _BATCH_LIMITS):
-        view.error("Set MaxItemsPerBatch, MaxInputBytesPerBatch or both", place)
+    members(view, value, place, BATCHER)
 
 
 def writer(view: View, value: Json, place: str) -> None:

@@ -1,70 +1,52 @@
-"""What a JSONata text uses, read by its tokens: variables of the machine, fields of `$states`, syntax AWS lacks.
-
-A name that an expression binds itself, or calls, is no variable of the machine.
-"""
+"""JSONata in the strings of a definition: what an expression uses, and why one is refused."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-# Texts, quoted names, comments, regular expressions where an operand may stand; then variables, which are what counts.
-_TOKEN = re.compile(
-    r"""(?P<skip>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|/\*.*?\*/|(?<=[(,=~:?])\s*/(?:[^/\\\n]|\\.)+/[a-z]*)"""
-    r"""|\$states\s*\.\s*(?P<field>[^\W\d]\w*)"""
-    r"""|\$(?P<name>[^\W\d]\w*)(?P<bound>\s*:=)?(?P<called>\s*\()?"""
-    r"""|(?:\bfunction|λ)\s*\((?P<parameters>[^()]*)\)"""
-    r"""|(?P<newer>\?\?|\?\s*:)""",
-    re.DOTALL,
-)
-_PARAMETER = re.compile(r"\$([^\W\d]\w*)")
-# JSONata's own functions, which may be handed on by name (`$map(x, $string)`), and AWS's `$states`.
-_OWN = frozenset({
-    "states", "sum", "count", "max", "min", "average", "string", "substring", "substringBefore", "substringAfter",
-    "lowercase", "uppercase", "length", "trim", "pad", "match", "contains", "replace", "split", "join",
-    "formatNumber", "formatBase", "formatInteger", "parseInteger", "number", "floor", "ceil", "round", "abs", "sqrt",
-    "power", "random", "boolean", "not", "map", "zip", "filter", "single", "reduce", "foldLeft", "sift", "keys",
-    "lookup", "append", "exists", "spread", "merge", "reverse", "each", "error", "assert", "type", "sort", "shuffle",
-    "distinct", "base64encode", "base64decode", "encodeUrlComponent", "encodeUrl", "decodeUrlComponent", "decodeUrl",
-    "eval", "toMillis", "fromMillis", "clone", "now", "millis", "partition", "range", "hash", "uuid", "parse",
-})
+from stepfold.query.jsonata.dialect import INVALID, UNSUPPORTED, compile_expression, is_expression
+from stepfold.query.jsonata.syntax import read
+from stepfold.query.template import SourceError
+from stepfold.query.values import Json
+
+_CODE = re.compile(r"[A-Z]\d{4}: ")
+
+
+class Refused(NamedTuple):
+    """Why an expression is none: AWS's code and text."""
+
+    code: str
+    message: str
 
 
 class Uses(NamedTuple):
-    """What stands in an expression, in order and with repeats.
+    """What stands in an expression.
 
-    `variables` are names without their `$`; `fields` those of `$states`; `newer` holds operators that came after
-    JSONata 2.0.6, which is AWS's.
+    `variables` are names without their `$`; `fields` those of `$states` (`*`: all); `newer` holds operators that came
+    after JSONata 2.0.6, which is AWS's.
     """
 
-    variables: tuple[str, ...]
-    fields: tuple[str, ...]
-    newer: tuple[str, ...]
+    variables: frozenset[str] = frozenset()
+    fields: frozenset[str] = frozenset()
+    newer: tuple[str, ...] = ()
+    refused: tuple[Refused, ...] = ()
 
 
-def marked(value: object) -> str | None:
-    """The expression in a text that is marked as one, `{% ... %}`; None for anything else."""
-    if isinstance(value, str) and value.startswith("{%") and value.endswith("%}") and len(value) >= 4:
-        return value[2:-2]
-    return None
+def uses(value: Json) -> Uses | None:
+    """Read a text with the marks of an expression, `{% ... %}`; None for anything else."""
+    if not is_expression(value):
+        return None
+    try:
+        found = compile_expression(value)
+    except SourceError as error:
+        if error.code == UNSUPPORTED:
+            return Uses(refused=tuple(_reference(name) for name in read(value[2:-2]).references))
+        # AWS shows the text of JSONata's error without the code that JSONata gives it (seen by others in 2026)
+        return Uses(refused=(Refused(INVALID, _CODE.sub("", error.reason, count=1)),))
+    return Uses(found.variables, found.states, found.newer)
 
 
-def uses(source: str) -> Uses:
-    """Read an expression; a text that is none gives what can be made out."""
-    variables: list[str] = []
-    fields: list[str] = []
-    newer: list[str] = []
-    local = set(_OWN)
-    for token in _TOKEN.finditer(source):
-        if (parameters := token["parameters"]) is not None:
-            local.update(_PARAMETER.findall(parameters))
-        elif (field := token["field"]) is not None:
-            fields.append(field)
-        elif (operator := token["newer"]) is not None:
-            newer.append("".join(operator.split()))
-        elif (name := token["name"]) is not None:
-            if token["bound"]:
-                local.add(name)
-            elif not token["called"]:
-                variables.append(name)
-    return Uses(tuple(name for name in variables if name not in local), tuple(fields), tuple(newer))
+def _reference(name: str) -> Refused:
+    where = "" if name == "$$" else " at the top level"
+    return Refused(UNSUPPORTED, f"Reference to '{name}'{where} is not supported.")

@@ -13,7 +13,7 @@ from stepfold.query.jsonpath.parse import PathError, parse_expression
 from stepfold.query.jsonpath.syntax import Call, Compare, Condition, Deep, Exists, Filter, Junction, Negation, Path
 from stepfold.query.values import Json, tree
 
-from .expressions import marked, uses
+from .expressions import uses
 
 Named: TypeAlias = Iterator[str]
 Placed: TypeAlias = Iterator[tuple[str, str]]
@@ -61,8 +61,8 @@ def _in_jsonata(value: Json, place: str) -> Placed:
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _in_jsonata(inner, f"{place}[{index}]")
-    elif (source := marked(value)) is not None:
-        yield from ((name, place) for name in uses(source).variables)
+    elif (found := uses(value)) is not None:
+        yield from ((name, place) for name in sorted(found.variables))
 
 
 def _in_jsonpath(value: Json, place: str, field: str = "", *, template: bool = False) -> Placed:

@@ -17,7 +17,7 @@ from stepfold.query.template import SourceError
 from stepfold.query.values import Json
 
 from .diagnostics import View
-from .expressions import marked, uses
+from .expressions import uses
 from .integrations import known
 from .resources import parse_resource
 from .timestamps import instant
@@ -335,12 +335,14 @@ def expressions(view: View, value: Json, place: str) -> None:
 
 
 def _jsonata(view: View, value: str, place: str) -> None:
-    source = marked(value)
-    if source is None:
+    found = uses(value)
+    if found is None:
         view.error("JSONata string must start with {% and end with %}", place)
-        return
-    for name in dict.fromkeys(uses(source).fields):
-        if name not in view.sees:
+    elif found.refused:
+        for refused in () if view.open(value) else found.refused:
+            view.error(refused.message, place, refused.code)
+    else:
+        for name in sorted(found.fields - view.sees - {"*"}):
             view.error(f"Field '$states.{name}' does not exist.", place, "UNSUPPORTED_JSONATA_EXPRESSION")
 
 
