@@ -33,10 +33,19 @@ def _blocks(definition: Mapping[str, Json]) -> Iterator[tuple[Mapping[str, Json]
         yield block, place
         for name, state in block["States"].items():
             if isinstance(state, dict):
-                waiting.extend(_inner(state, f"{place}/States/{name}"))
+                waiting.extend(inner_blocks(state, f"{place}/States/{name}"))
 
 
-def _inner(state: Mapping[str, Json], place: str) -> Iterator[tuple[Json, str]]:
+def distributed(block: Json) -> bool:
+    """Whether a Map runs what it does to its items as executions of their own."""
+    match block:
+        case {"ProcessorConfig": {"Mode": "DISTRIBUTED"}}:
+            return True
+    return False
+
+
+def inner_blocks(state: Mapping[str, Json], place: str) -> Iterator[tuple[Json, str]]:
+    """The blocks in a state, with their places; they may be anything at all."""
     if state.get("Type") == "Parallel" and isinstance(branches := state.get("Branches"), list):
         for index, branch in enumerate(branches):
             yield branch, f"{place}/Branches[{index}]"

@@ -24,11 +24,20 @@ MAX_NODES = 500_000
 """How much a file may come to when its aliases are written out; real templates stay far below a tenth of it."""
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9_.:-]+)\}")
+_BARE = re.compile(r'"(?:[^"\\]|\\.)*"|(\$\{[A-Za-z0-9_.:-]+\})', re.DOTALL)
 _BARE_PLACEHOLDER = re.compile(r"[:\[,]\s*(\$\{[A-Za-z0-9_.:-]+\})")
 
 
 class ProjectError(ValueError):
-    """A project file that cannot be read; the message names the file, the place in it, and what would help."""
+    """A project file that cannot be read; the message names the file, the place in it, and what would help.
+
+    `line` and `column` count from 1; None where there is no place.
+    """
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
 
 
 class _Loader(yaml.SafeLoader):
@@ -96,15 +105,17 @@ def read_tree(text: str, source: object, fill: Mapping[str, str] = NOTHING) -> T
             return _plain(_json(text), source)
         except json.JSONDecodeError as error:
             if str(source).endswith(".json"):
-                raise ProjectError(f"{_place(source, error.lineno, error.colno)}: not JSON: {error.msg}") from None
+                raise _at(source, error.lineno, error.colno, f"not JSON: {error.msg}") from None
         except RecursionError:
             raise ProjectError(f"{source}: nests deeper than {MAX_DEPTH} levels") from None
     try:
         return _plain(_yaml(text, fill), source)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = _place(source, mark.line + 1, mark.column + 1) if mark else str(source)
-        raise ProjectError(f"{place}: not YAML: {error.problem or error.context}") from None
+        what = f"not YAML: {error.problem or error.context}"
+        if mark is None:
+            raise ProjectError(f"{source}: {what}") from None
+        raise _at(source, mark.line + 1, mark.column + 1, what) from None
     except RecursionError:
         raise ProjectError(f"{source}: nests deeper than {MAX_DEPTH} levels") from None
     except (yaml.YAMLError, ValueError) as error:
@@ -113,14 +124,25 @@ def read_tree(text: str, source: object, fill: Mapping[str, str] = NOTHING) -> T
         raise ProjectError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
 
 
-def definition_text(text: str, source: object, fill: Mapping[str, str] = NOTHING) -> str:
+def compose(text: str) -> yaml.Node | None:
+    """The nodes of a YAML text, which know their lines and columns; None where there are none, or it is no YAML."""
+    try:
+        return yaml.compose(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+
+
+def definition_text(text: str, source: object, fill: Mapping[str, str] = NOTHING, *, left_open: bool = False) -> str:
     """A state machine definition, written in JSON or YAML, as JSON text with its `${...}` placeholders filled in.
 
     JSON is filled in as plain text, as AWS does, so a placeholder may stand for a number or a whole object; only where
     that leaves no JSON (a value with quotes inside a string) are the values escaped. JSON text is otherwise untouched.
+    With `left_open` a placeholder that nothing is known of may stand without quotes, and becomes a text.
     """
     if not text.lstrip().startswith("{"):
         return write(_object(read_tree(text, source, fill), source))
+    if left_open:
+        text = _BARE.sub(lambda found: f'"{found[1]}"' if found[1] and found[1][2:-1] not in fill else found[0], text)
     problem: json.JSONDecodeError | None = None
     for values in (fill, {name: write(value)[1:-1] for name, value in fill.items()}):
         filled = fill_in(text, values)
@@ -226,8 +248,8 @@ def _kind(tree: Tree) -> str:
     return {dict: "an object", list: "an array", str: "text", type(None): "empty"}.get(type(tree), "a bare value")
 
 
-def _place(source: object, line: int, column: int) -> str:
-    return f"{source}: line {line}, column {column}"
+def _at(source: object, line: int, column: int, what: str) -> ProjectError:
+    return ProjectError(f"{source}: line {line}, column {column}: {what}", line, column)
 
 
 def _not_json(text: str, source: object, problem: json.JSONDecodeError | None) -> ProjectError:
@@ -236,7 +258,7 @@ def _not_json(text: str, source: object, problem: json.JSONDecodeError | None) -
         line = text.count("\n", 0, bare.start(1)) + 1
         column = bare.start(1) - text.rfind("\n", 0, bare.start(1))
         hint = "give it a value in DefinitionSubstitutions, or put it in quotes"
-        return ProjectError(f"{_place(source, line, column)}: nothing is known of {bare[1]}; {hint}")
+        return _at(source, line, column, f"nothing is known of {bare[1]}; {hint}")
     if problem is None:
         return ProjectError(f"{source}: not JSON")
-    return ProjectError(f"{_place(source, problem.lineno, problem.colno)}: not JSON: {problem.msg}")
+    return _at(source, problem.lineno, problem.colno, f"not JSON: {problem.msg}")

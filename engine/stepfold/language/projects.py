@@ -75,10 +75,13 @@ class _PassedOver(Exception):
     """Not an error: a resource is left out, and the message becomes a warning."""
 
 
-def read_project(path: Path, *, home: Home = _HOME, parameters: Mapping[str, str] = NOTHING) -> Project:
+def read_project(
+    path: Path, *, home: Home = _HOME, parameters: Mapping[str, str] = NOTHING, left_open: bool = False
+) -> Project:
     """The machines and functions of the template at `path`, its references written out; raises ProjectError.
 
     `parameters` are values for the template's parameters; a name that begins with `AWS::` sets a pseudo parameter.
+    With `left_open` placeholders that the template gives no value may stand in a definition without quotes.
     """
     path = Path(path).absolute()
     template = read_tree(read_file(path), path)
@@ -92,7 +95,7 @@ def read_project(path: Path, *, home: Home = _HOME, parameters: Mapping[str, str
             if kind in FUNCTIONS:
                 found.functions.append(_function(stack, logical_id, resource, template, path.parent))
             elif kind in MACHINES:
-                found.machines.append(_machine(stack, logical_id, resource, path))
+                found.machines.append(_machine(stack, logical_id, resource, path, left_open=left_open))
             elif kind in NESTED:
                 stack.warn(f"{logical_id}: a nested template is not read; read it by itself")
         except _PassedOver as reason:
@@ -135,9 +138,11 @@ def _properties(resource: Mapping[str, Tree]) -> dict[str, Tree]:
 # --- machines
 
 
-def _machine(stack: Stack, logical_id: str, resource: Mapping[str, Tree], path: Path) -> ProjectMachine:
+def _machine(
+    stack: Stack, logical_id: str, resource: Mapping[str, Tree], path: Path, *, left_open: bool
+) -> ProjectMachine:
     properties = _properties(resource)
-    definition, source = _definition(stack, logical_id, resource, path)
+    definition, source = _definition(stack, logical_id, resource, path, left_open=left_open)
     sort = stack.text(properties.get("Type", properties.get("StateMachineType"))) or "STANDARD"
     if sort not in {"STANDARD", "EXPRESS"}:
         stack.warn(f"{logical_id}: its type {sort!r} is neither STANDARD nor EXPRESS; it is taken for STANDARD")
@@ -155,7 +160,9 @@ def _machine(stack: Stack, logical_id: str, resource: Mapping[str, Tree], path: 
     )
 
 
-def _definition(stack: Stack, logical_id: str, resource: Mapping[str, Tree], path: Path) -> tuple[str, Path]:
+def _definition(
+    stack: Stack, logical_id: str, resource: Mapping[str, Tree], path: Path, *, left_open: bool
+) -> tuple[str, Path]:
     """The text of a machine's definition, and the file it stands in."""
     properties = _properties(resource)
     fill = _substitutions(stack, logical_id, properties)
@@ -163,15 +170,16 @@ def _definition(stack: Stack, logical_id: str, resource: Mapping[str, Tree], pat
         if (where := properties.get(place)) is not None:
             file = path.parent / _local(stack.resolve(where), place, resource, path.parent)
             try:
-                return definition_text(read_file(file), file, fill), file
+                return definition_text(read_file(file), file, fill, left_open=left_open), file
             except ProjectError as error:
-                raise ProjectError(f"{error} ({place} of {logical_id} in {path.name})") from None
+                message = f"{error} ({place} of {logical_id} in {path.name})"
+                raise ProjectError(message, error.line, error.column) from None
     for place in ("DefinitionString", "Definition"):
         inline = stack.resolve(properties.get(place))
         if isinstance(inline, dict):
             inline = write(inline)
         if isinstance(inline, str) and inline.strip():
-            return definition_text(inline, f"{path}: {place} of {logical_id}", fill), path
+            return definition_text(inline, f"{path}: {place} of {logical_id}", fill, left_open=left_open), path
         if inline is not None:
             raise _PassedOver(f"its {place} is neither text nor an object")
     raise _PassedOver("it has no definition: DefinitionUri, Definition or DefinitionString")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from stepfold.query.values import Json
 
 from .diagnostics import View
-from .graph import targets
+from .graph import distributed, inner_blocks, targets
 from .references import used_variables
 
 
@@ -49,10 +49,10 @@ def _block(view: View, block: Json, place: str, around: frozenset[str], visible:
                 if variable not in known:
                     message = f"Variable '{variable}' is possibly not defined."
                     view.warning("POSSIBLY_UNDEFINED_VARIABLE", message, where)
-        for inner, where, apart in _inner(state, at):
+        for inner, where in inner_blocks(state, at):
             # Recorded: a branch may set what the catcher of its own Parallel sets; that comes after.
             before = around.union(*(sets[other] for other in _before(name, sources) if sets[other]))
-            _block(view, inner, where, before, frozenset() if apart else known)
+            _block(view, inner, where, before, frozenset() if distributed(inner) else known)
 
 
 def _sources(states: Mapping[str, Mapping[str, Json]]) -> dict[str, list[str]]:
@@ -90,16 +90,3 @@ def _assigns(state: Mapping[str, Json], place: str) -> Iterator[tuple[Json, str]
     for holder, at in holders:
         if isinstance(holder, dict) and "Assign" in holder:
             yield holder["Assign"], f"{at}/Assign"
-
-
-def _inner(state: Mapping[str, Json], place: str) -> Iterator[tuple[Json, str, bool]]:
-    """The blocks in a state, with their places, and whether they run apart from it."""
-    if isinstance(branches := state.get("Branches"), list):
-        for index, branch in enumerate(branches):
-            yield branch, f"{place}/Branches[{index}]", False
-    for field in ("ItemProcessor", "Iterator"):
-        match state.get(field):
-            case {"ProcessorConfig": {"Mode": "DISTRIBUTED"}} as block:
-                yield block, f"{place}/{field}", True
-            case dict(block):
-                yield block, f"{place}/{field}", False
