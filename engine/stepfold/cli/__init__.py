@@ -190,21 +190,28 @@ def stop(name: str, error: str | None, cause: str | None, store: str) -> None:
 
 @main.command()
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
+@click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True,
+              help="For a person, or for programs.")
+@click.option("--ignore", multiple=True, metavar="CODE", help="Leave out what has this code; repeatable, commas.")
+@click.option("--strict", is_flag=True, help="Warnings count: exit code 1 where there are no errors, but warnings.")
 @json_option
 @common
-def check(files: tuple[Path, ...]) -> None:
-    """List all that is wrong with definitions, and with the machines of templates, each with place and code."""
-    from .checking import as_json, check_file, print_report
+def check(files: tuple[Path, ...], form: str, ignore: tuple[str, ...], strict: bool) -> None:
+    """List all that is wrong with definitions, and with the machines of templates, each with its line and code."""
+    from .checking import check_file, exit_code
+    from .findings import as_json, as_sarif, print_report
 
     configure_log(settings())
-    reports = [check_file(file) for file in files]
-    if settings().json:
+    ignored = frozenset(code.strip() for codes in ignore for code in codes.split(","))
+    reports = [check_file(file, ignored) for file in files]
+    if form == "sarif":
+        click.echo(json.dumps(as_sarif(reports), indent=2, ensure_ascii=False))
+    elif form == "json" or settings().json:
         click.echo(json.dumps({"files": [as_json(report) for report in reports]}, indent=2, ensure_ascii=False))
     else:
         for report in reports:
             print_report(report)
-    good = all(report.good for report in reports)
-    click.get_current_context().exit(Exit.OK if good else Exit.BAD_INPUT)
+    click.get_current_context().exit(exit_code(reports, strict=strict))
 
 
 @main.command()

@@ -1,33 +1,49 @@
-"""The check command: all that is wrong with definitions and with the machines of templates, and where."""
+"""The check command: all that is wrong with definitions and with the machines of templates, and where in the file."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import click
+from typing import NamedTuple
 
 from stepfold.errors import InvalidDefinition
+from stepfold.language.advice import advise
 from stepfold.language.check import check
-from stepfold.language.diagnostics import ERROR, Diagnostic
+from stepfold.language.diagnostics import ERROR, UNSUPPORTED, WARNING, Diagnostic
 from stepfold.language.machine import load
+from stepfold.language.notation import read_file
+from stepfold.language.places import NOWHERE, Places, Span, places
 from stepfold.language.projects import Project, ProjectError
+from stepfold.query.values import admit, tree
 
-from .outcome import as_lines, plain
+from .outcome import Exit
 from .sources import Found, find_machines, unreadable
 
 
+class Finding(NamedTuple):
+    """One diagnostic, and where it points to: None where that cannot be told."""
+
+    diagnostic: Diagnostic
+    span: Span | None = None
+
+    @property
+    def error(self) -> bool:
+        """Whether it is wrong, rather than likely not meant."""
+        return self.diagnostic.severity == ERROR
+
+
 class Checked(NamedTuple):
-    """What a check found of one machine."""
+    """What a check found of one machine; `source` is the file it stands in, `text` that file's text."""
 
     machine: str | None
-    source: str
-    diagnostics: list[Diagnostic]
+    source: Path
+    text: str
+    findings: list[Finding]
 
     @property
     def errors(self) -> int:
         """How many things are wrong; the rest are warnings."""
-        return sum(found.severity == ERROR for found in self.diagnostics)
+        return sum(found.error for found in self.findings)
 
 
 class Report(NamedTuple):
@@ -37,76 +53,91 @@ class Report(NamedTuple):
     machines: list[Checked]
     project: Project | None = None
 
-    @property
-    def good(self) -> bool:
-        """Whether every machine can be run."""
-        return not any(one.errors for one in self.machines)
 
-
-def check_file(file: Path) -> Report:
-    """Check a definition, or each machine of a template."""
+def check_file(file: Path, ignored: Collection[str] = ()) -> Report:
+    """Check a definition, or each machine of a template; diagnostics with an ignored code are left out."""
     try:
         machines, project = find_machines(file)
     except (ProjectError, InvalidDefinition) as error:
-        return Report(file, [Checked(None, str(file), unreadable(error))])
-    return Report(file, [Checked(one.name, one.source, _diagnostics(one)) for one in machines], project)
+        findings = [Finding(found, _place(error)) for found in unreadable(error)]
+        return Report(file, [_checked(None, file, findings, ignored)])
+    return Report(file, [_checked(one.name, one.source, _findings(one), ignored) for one in machines], project)
 
 
-def _diagnostics(found: Found) -> list[Diagnostic]:
-    """What is wrong; a definition by itself may hold placeholders that a template would fill in."""
-    listed = check(found.definition, type=found.type, placeholders=True)
-    if any(one.severity == ERROR for one in listed):
-        return listed
+def exit_code(reports: Collection[Report], *, strict: bool) -> Exit:
+    """How bad it is: nothing, warnings (which count where it is strict), or errors."""
+    machines = [one for report in reports for one in report.machines]
+    if any(one.errors for one in machines):
+        return Exit.BAD_INPUT
+    return Exit.FAILED if strict and any(one.findings for one in machines) else Exit.OK
+
+
+def _checked(name: str | None, source: Path, findings: list[Finding], ignored: Collection[str]) -> Checked:
+    kept = [found for found in findings if found.diagnostic.code not in ignored]
     try:
-        load(found.definition, type=found.type)
-    except InvalidDefinition as error:
-        if "${" in found.definition:  # what is left open is no mistake of the language
-            return [one for one in unreadable(error) if one in listed or one.code == "NOT_SUPPORTED"]
-        return unreadable(error)
-    return listed
+        return Checked(name, source, read_file(source), kept)
+    except ProjectError:
+        return Checked(name, source, "", kept)
 
 
-def as_json(report: Report) -> dict[str, Any]:
-    """A report for programs; each machine as ValidateStateMachineDefinition answers."""
-    told: dict[str, Any] = {
-        "file": str(report.file),
-        "machines": [
-            {
-                "name": one.machine,
-                "source": one.source,
-                "result": "FAIL" if one.errors else "OK",
-                "diagnostics": [plain(found) for found in one.diagnostics],
-            }
-            for one in report.machines
-        ],
-    }
-    if report.project is not None:
-        told["functions"] = [
-            {"name": one.name, "runtime": one.runtime, "handler": one.handler} for one in report.project.functions
-        ]
-        told["warnings"] = report.project.warnings
-    return told
+def _place(error: Exception) -> Span | None:
+    """Where a file cannot be read on."""
+    cause = error if isinstance(error, ProjectError) else error.__cause__
+    if isinstance(cause, ProjectError) and cause.line is not None and cause.column is not None:
+        return Span(cause.line, cause.column, cause.column + 1)
+    return None
 
 
-def print_report(report: Report) -> None:
-    """A report for a person."""
-    project = report.project
-    if project is not None:
-        functions = f"{len(project.functions)} function{'s' if len(project.functions) != 1 else ''}"
-        machines = f"{len(report.machines)} machine{'s' if len(report.machines) != 1 else ''}"
-        click.echo(f"{click.style(str(report.file), bold=True)}: {machines}, {functions}")
-    for one in report.machines:
-        mark = click.style("✗", fg="red") if one.errors else click.style("✓", fg="green")
-        label = one.machine if project is not None else str(report.file)
-        where = f" ({one.source})" if project is not None and one.source != str(report.file.absolute()) else ""
-        click.echo(f"{mark} {label}{click.style(where, dim=True)}{_count(one)}")
-        for line in as_lines(one.diagnostics):
-            click.echo(line)
-    for warning in project.warnings if project is not None else ():
-        click.echo(f"  {click.style('warning', fg='yellow')}  {warning}")
+def _findings(machine: Found) -> list[Finding]:
+    """What is wrong with a machine and what is likely not meant, in the order of the file."""
+    where = _places(machine)
+    found = [Finding(one, _span(where, one)) for one in _diagnostics(machine)]
+    for location, span in where.twice:
+        message = f"The field '{location.rpartition('/')[2]}' stands here before: only this one counts"
+        found.append(Finding(Diagnostic(WARNING, "DUPLICATE_FIELD", message, location), span))
+    return sorted(found, key=lambda one: (one.span or _NO_SPAN)[:2])
 
 
-def _count(one: Checked) -> str:
-    if one.errors:
-        return f": {one.errors} error{'s' if one.errors != 1 else ''}"
-    return f": good, {len(one.diagnostics)} to look at" if one.diagnostics else ": good"
+_NO_SPAN = Span(0, 0, 0)
+
+
+def _places(machine: Found) -> Places:
+    """The places of a machine's definition in its file."""
+    try:
+        whole = places(read_file(machine.source))
+    except ProjectError:
+        return NOWHERE
+    for prefix in machine.places:
+        if f"{prefix}/StartAt" in whole.parts or f"{prefix}/States" in whole.parts:
+            return whole.under(prefix)
+    for prefix in machine.places:  # written in a way that cannot be followed: it is somewhere below
+        if prefix in whole.parts:
+            return Places({"": whole.parts[prefix]}, [])
+    return NOWHERE
+
+
+def _span(where: Places, found: Diagnostic) -> Span | None:
+    focus = where.parts.get(found.focus) if found.focus else None
+    if focus is not None and focus.name is not None:
+        return focus.name
+    part = where.find(found.location)
+    return None if part is None else part.shown
+
+
+def _diagnostics(machine: Found) -> list[Diagnostic]:
+    """What is wrong; a definition by itself may hold placeholders that a template would fill in."""
+    listed = check(machine.definition, type=machine.type, placeholders=True)
+    if not any(one.severity == ERROR for one in listed):
+        try:
+            load(machine.definition, type=machine.type)
+        except InvalidDefinition as error:
+            left = unreadable(error)
+            if "${" in machine.definition:  # what is left open is no mistake of the language
+                left = [one for one in left if one.code == UNSUPPORTED]
+            listed += [one for one in left if one not in listed]
+    whole = tree(admit(machine.definition)) if _readable(listed) else None
+    return listed + advise(whole, placeholders=True) if isinstance(whole, dict) else listed
+
+
+def _readable(listed: list[Diagnostic]) -> bool:
+    return not any(one.code in {"INVALID_JSON_DESCRIPTION", "TOO_DEEPLY_NESTED"} for one in listed)

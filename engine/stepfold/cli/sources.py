@@ -124,20 +124,45 @@ def _refused(why: str) -> str:
 
 
 class Found(NamedTuple):
-    """A machine that `check` looks at: its name (None for a definition by itself), what it is, where it stands."""
+    """A machine that `check` looks at: its name (None for a definition by itself), what it is, where it stands.
+
+    `places` are where the definition may begin in the file `source`, as locations: `` for a definition by itself.
+    """
 
     name: str | None
     definition: str
     type: str
-    source: str
+    source: Path
+    places: tuple[str, ...] = ("",)
 
 
 def find_machines(file: Path) -> tuple[list[Found], Project | None]:
-    """The machines of a file, and the whole project where it is a template. Raises ProjectError, InvalidDefinition."""
-    if is_template(file):
-        project = read_project(file)
-        return [Found(one.name, one.definition, one.type, one.source) for one in project.machines], project
-    return [Found(None, files.read(file), "STANDARD", str(file))], None
+    """The machines of a file, and the whole project where it is a template. Raises ProjectError, InvalidDefinition.
+
+    Placeholders that nothing is known of are left in the definitions, also those without quotes.
+    """
+    if not is_template(file):
+        return [Found(None, files.read(file, left_open=True), "STANDARD", file)], None
+    project = read_project(file, left_open=True)
+    return [_found(one, file) for one in project.machines], project
+
+
+def _found(machine: ProjectMachine, template: Path) -> Found:
+    source = Path(machine.source)
+    if source != template.absolute():
+        return Found(machine.name, machine.definition, machine.type, _near(source))
+    property_ = f"/Resources/{machine.logical_id}/Properties/Definition"
+    wrapped = ("", "/Fn::Sub", "/Fn::Sub[0]", "[0]")
+    return Found(
+        machine.name, machine.definition, machine.type, template,
+        tuple(f"{name}{inner}" for name in (f"{property_}String", property_) for inner in wrapped),
+    )
+
+
+def _near(path: Path) -> Path:
+    """The path as it is written from here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def unreadable(error: Exception) -> list[Diagnostic]:
