@@ -2,7 +2,7 @@
 
 import anyio
 import pytest
-from tests.runtime.world import FUNCTION, call, then, wait
+from tests.runtime.world import FUNCTION, call, then, until, wait
 from tests.service.asking import Client, Refused
 
 from stepfold import Engine, Limits, TaskError
@@ -90,6 +90,7 @@ async def test_a_redrive_after_a_restart(tmp_path, clock, killed):
             assert (await client.until_ended(handle.arn))["status"] == "SUCCEEDED"
             assert work.calls == ["second"]
             return
+        await until(engine.waiting)
         assert engine.waiting() == {handle.arn: ["second"]}
     engine = Engine(store, clock=clock)
     work = Work(engine)

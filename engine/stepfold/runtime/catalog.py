@@ -14,6 +14,8 @@ from stepfold.interpreter.execution import Execution, Status
 from stepfold.interpreter.facts import Event
 from stepfold_store.contract import Entry, Store
 
+from .lately import Committed
+
 EXECUTION = "execution"
 MACHINE = "machine"
 VERSION = "version"
@@ -271,6 +273,14 @@ async def started(store: Store, arn: str) -> facts.ExecutionStarted:
     if not isinstance(first.fact, facts.ExecutionStarted):
         raise AssertionError("a log begins with ExecutionStarted")
     return first.fact
+
+
+async def committed(store: Store, arn: str) -> Committed:
+    """What the store says of an execution and how it began. Raises ExecutionDoesNotExist."""
+    entry = await store.entry(EXECUTION, arn)
+    if entry is None:
+        raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{arn}'")
+    return Committed(entry, await started(store, arn))
 
 
 def given(started: facts.ExecutionStarted) -> str:

@@ -21,6 +21,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 import anyio
 import anyio.abc
 import structlog
+from anyio.lowlevel import checkpoint
 
 from stepfold.interpreter import signals
 from stepfold.interpreter.execution import Execution
@@ -41,6 +42,7 @@ from .callbacks import Callbacks
 from .catalog import Description, Summary
 from .clock import Chance, Clock, ManualClock, SystemClock
 from .handle import Handle
+from .lately import Committed, Lately
 from .registry import MachineRef, Registry
 from .run import Run, Told
 from .timers import Timers
@@ -99,10 +101,12 @@ class Engine:
         self.callbacks = Callbacks(self, self.activities)
         self.registry = Registry(lambda: self.store, self.clock, self.home, self.chance)
         self.folding: dict[str, anyio.Event] = {}
+        self.lately = Lately()
         self._belongings: list[Any] = []
         self._followers: list[Follower] = []
         self._stack = AsyncExitStack()
         self._group: anyio.abc.TaskGroup | None = None
+        self._awaited: set[anyio.CancelScope] = set()
         self._busy = 0
         self._open = False
         self._decided = 0
@@ -177,6 +181,8 @@ class Engine:
         """
         if self._group is not None:
             self._group.cancel_scope.cancel()
+        for scope in self._awaited:
+            scope.cancel()
         try:
             await self._stack.aclose()
         finally:
@@ -186,6 +192,7 @@ class Engine:
             for run in list(self.runs.values()):
                 run.abandon(closed())
             self.runs.clear()
+            self.lately = Lately()
 
     @property
     def is_open(self) -> bool:
@@ -221,6 +228,7 @@ class Engine:
             if execution.status != "RUNNING" or arn in self.runs:  # ended, or started, while this was on its way
                 return None
             run = Run(self, machine, execution, catalog.stream_of(arn))
+            run.entry = catalog.execution_entry(execution)
             self.runs[arn] = run
         except StoreClosed:
             raise
@@ -286,6 +294,21 @@ class Engine:
         """What is committed about an execution. Raises ExecutionDoesNotExist."""
         return await catalog.describe(self.store, name_or_arn)
 
+    async def committed(self, arn: str) -> Committed:
+        """What the catalog says of an execution and how it began, from memory where that is sure to say the same.
+
+        Raises ExecutionDoesNotExist.
+        """
+        run = self.runs.get(arn)
+        if run is not None and run.entry is not None:
+            return Committed(run.entry, run.execution.started)
+        if run is None and (known := self.lately.get(arn)) is not None:
+            return known
+        found = await catalog.committed(self.store, arn)
+        if found.entry.ended is not None and arn not in self.runs and arn not in self.folding:
+            self.lately.keep(found)
+        return found
+
     async def list(
         self, *, machine: str | None = None, status: str | None = None, limit: int = 100
     ) -> Sequence[Summary]:
@@ -340,11 +363,11 @@ class Engine:
         """Now, with chance."""
         return self.chance.moment(self.clock.now())
 
-    def entries(self, execution: Execution, events: Sequence[Event], *, ended: bool) -> tuple[Entry, ...]:
+    def entry(self, execution: Execution, events: Sequence[Event], *, ended: bool) -> Entry | None:
         """What the catalog learns from a decision: that an execution began, ended, or goes on after its end."""
         if ended or isinstance(events[0].fact, ExecutionStarted | ExecutionRedriven):
-            return (catalog.execution_entry(execution),)
-        return ()
+            return catalog.execution_entry(execution)
+        return None
 
     def spawn(self, run: Run, task: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """Have a task of a run done in the engine's task group; what goes wrong in it harms that run alone."""
@@ -359,37 +382,47 @@ class Engine:
     async def _guarded(self, run: Run, task: Callable[..., Awaitable[None]], arguments: tuple[Any, ...]) -> None:
         try:
             await task(*arguments)
-        except Exception as error:  # ours, not a worker's: loud, and the log stays whole
-            logger.exception("execution given up; its log is whole", execution=run.stream)
-            run.give_up(error)
+        except Exception as error:  # noqa: BLE001  (ours, and told loudly)
+            self._fault(run, error)
         finally:
-            self._busy -= 1
-            if not self._busy and isinstance(self.clock, ManualClock):
-                self.clock.look()
+            self._rest()
+
+    @staticmethod
+    def _fault(run: Run, error: Exception) -> None:
+        """Something went wrong by our fault, not a worker's: the log stays whole."""
+        logger.error("execution given up; its log is whole", execution=run.stream, exc_info=error)
+        run.give_up(error)
+
+    def _rest(self) -> None:
+        self._busy -= 1
+        if not self._busy and isinstance(self.clock, ManualClock):
+            self.clock.look()
 
     async def followed(self, run: Run, told: Told) -> None:
         """Wait until a decision is durable and followed, also where the one who waits goes away."""
-        done = anyio.Event()
-        outcome: list[Exception] = []
-
-        async def follow() -> None:
+        if self._group is None:
+            raise closed()
+        self._busy += 1  # a task of its own would cost a start more than deciding it does
+        with anyio.CancelScope() as scope:
+            self._awaited.add(scope)
             try:
-                owed = await run.settled(told)
-            except (Conflict, StoreClosed) as error:
-                outcome.append(error)
-                return
-            except BaseException as error:
-                # Ours, or the engine is being closed: then only the log knows whether this was written.
-                outcome.append(error if isinstance(error, Exception) else closed())
+                await run.follow(told)
+            except (Conflict, StoreClosed):
+                raise
+            except Exception as error:
+                self._fault(run, error)
+                raise
+            except anyio.get_cancelled_exc_class():
+                if not scope.cancel_called:
+                    self.spawn(run, run.follow, told)
                 raise
             finally:
-                done.set()
-            await run.go_on(owed)
-
-        self.spawn(run, follow)
-        await done.wait()
-        if outcome:
-            raise outcome[0]
+                self._awaited.discard(scope)
+                self._rest()
+        if scope.cancelled_caught:  # the engine is being closed: only the log knows whether this was written
+            raise closed()
+        if self.crowded():
+            await checkpoint()
 
     def _idle(self) -> bool:
         return not self._busy
@@ -422,9 +455,11 @@ class Engine:
                        function=missing.function)
 
     def finished(self, run: Run) -> None:
-        """A run's end is durable: it leaves memory."""
+        """A run's end is durable: it leaves memory, but for what it came to."""
         if self.runs.get(arn := run.execution.started.arn) is run:
             del self.runs[arn]
+            if run.entry is not None:
+                self.lately.keep(Committed(run.entry, run.execution.started))
 
     def lost(self, run: Run, error: Exception) -> None:
         """A run was given up: after a conflict it is folded afresh; else it is set aside, for all to see."""

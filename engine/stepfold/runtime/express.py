@@ -69,9 +69,8 @@ class Apart:
         """Now, with chance."""
         return self._engine.moment()
 
-    def entries(self, _execution: Execution, _events: Sequence[Event], *, ended: bool) -> tuple[Entry, ...]:  # noqa: ARG002  (the promise's)
+    def entry(self, _execution: Execution, _events: Sequence[Event], *, ended: bool) -> Entry | None:
         """Nothing that this store could be asked for."""
-        return ()
 
     def spawn(self, run: Run, task: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """Have a task done in the engine's group."""
@@ -165,7 +164,7 @@ async def resume(engine: Host) -> None:
 async def _new(engine: Host, target: Target, wish: Wanted, *, kept: bool) -> tuple[Run, Told]:
     starting.check_room(engine)
     machine = await engine.registry.machine(target.definition)
-    name, unique = wish.name or engine.chance.uuid(), engine.chance.uuid()
+    name, unique = wish.name or engine.chance.name(engine.clock.now()), engine.chance.uuid()
     arn = engine.home.express(target.row.name, name, unique)
     started = starting.first_fact(engine, target, machine, wish, arn, name)
     timeout = EXPRESS_SECONDS if machine.timeout is None else min(machine.timeout, EXPRESS_SECONDS)

@@ -10,17 +10,19 @@ from stepfold.language.limits import Limits
 from stepfold.names import Home
 
 from .clock import Chance
+from .lately import Lately
 from .registry import Registry
 from .run import Run, Told
 from .world import World
 
 
 class Host(World[Run], Protocol):
-    """The world of runs, and which of them there are: by ARN, alive (`runs`), set aside (`failed`), being folded."""
+    """The world of runs, and which there are by ARN: alive (`runs`), `failed`, being folded, ended lately."""
 
     runs: dict[str, Run]
     failed: dict[str, Exception]
     folding: dict[str, anyio.Event]
+    lately: Lately
     registry: Registry
     limits: Limits
     home: Home

@@ -37,10 +37,10 @@ def refusal(entry: Entry, limits: Limits, now: int, *, deleting: bool = False) -
     return None
 
 
-async def is_deleting(engine: Host, machine: str) -> bool:
+def is_deleting(engine: Host, machine: str) -> bool:
     """Whether a machine is gone, or about to go."""
-    entry = await engine.store.entry(catalog.MACHINE, machine)
-    return entry is None or entry.status != "ACTIVE"
+    known = engine.registry.peek(machine)
+    return known is None or known.deleting
 
 
 async def redrive(engine: Host, arn: str, token: str | None) -> int:
@@ -100,7 +100,7 @@ def _done_before(entry: Entry, token: str | None, now: int) -> int | None:
 async def _told(engine: Host, entry: Entry, token: str | None) -> tuple[Run, Told]:
     """The run that goes on, and its first decision; raises ExecutionNotRedrivable."""
     execution = await catalog.fold(engine.store, entry.key)
-    deleting = await is_deleting(engine, execution.started.machine)
+    deleting = is_deleting(engine, execution.started.machine)
     if (why := refusal(entry, execution.started.limits, engine.clock.now(), deleting=deleting)) is not None:
         raise ExecutionNotRedrivable(why)
     machine = await engine.registry.machine(execution.started.definition)
@@ -109,4 +109,5 @@ async def _told(engine: Host, entry: Entry, token: str | None) -> tuple[Run, Tol
     if told is None:
         raise AssertionError(f"{entry.key} ended badly, but had nothing to do again")
     engine.runs[entry.key] = run
+    engine.lately.drop(entry.key)
     return run, told

@@ -23,7 +23,7 @@ from stepfold.interpreter.frames import Invocation
 from stepfold.interpreter.signals import Effect, Evaluate, Invoke, Offer, Signal, Sleep
 from stepfold.language.failures import Failure
 from stepfold.work.workers import Call, NoWorker, TaskError
-from stepfold_store.contract import Conflict, Record, StoreClosed, Ticket
+from stepfold_store.contract import Conflict, Entry, Record, StoreClosed, Ticket
 
 from .deadlines import Deadline
 from .evaluating import evaluate
@@ -52,18 +52,19 @@ class Lane:
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """A decision on its way to the disk, and what is owed once it is there."""
+    """A decision on its way to the disk, with what the catalog learns from it, and what is owed once it is there."""
 
     ticket: Ticket
     owed: list[Effect]
     ended: bool
+    entry: Entry | None = None
 
 
 class Run:
     """An execution, alive.
 
     `begun` is set, and gone, once its start is durable; `ended` is set once its end is; `broken` says why it was given
-    up instead.
+    up instead. `entry` is the catalog's of it, as committed, where this process wrote or read one.
     """
 
     def __init__(self, world: World[Run], machine: Machine, execution: Execution, stream: str) -> None:
@@ -74,6 +75,7 @@ class Run:
         self.begun: anyio.Event | None = anyio.Event()
         self.ended = anyio.Event()
         self.broken: Exception | None = None
+        self.entry: Entry | None = None
         self.missing: dict[int, NoWorker] = {}
         self._scopes: dict[int, anyio.CancelScope] = {}
         self._alarms: dict[int, Alarm] = {}
@@ -102,14 +104,14 @@ class Run:
         if not decision.events:
             return None
         ended = execution.status != "RUNNING"
-        ticket = world.store.submit(
-            self.stream, before, (record(decision),), entries=world.entries(execution, decision.events, ended=ended)
-        )
+        entry = world.entry(execution, decision.events, ended=ended)
+        entries = () if entry is None else (entry,)
+        ticket = world.store.submit(self.stream, before, (record(decision),), entries=entries)
         for gone in decision.closed:
             self._cut_off(gone)
         if (self._alarms or self._scopes) and (asked := getattr(signal, "asked", 0)) not in execution.asked:
             self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
-        return Told(ticket, decision.owed, ended)
+        return Told(ticket, decision.owed, ended, entry)
 
     async def follow(self, told: Told) -> None:
         """Wait until a decision is durable, and begin what is owed then."""
@@ -134,6 +136,7 @@ class Run:
         except (Conflict, StoreClosed) as error:
             self.give_up(error)
             raise
+        self.entry = told.entry or self.entry
         self._has_begun()
         if told.ended:
             self._closing = True

@@ -95,7 +95,7 @@ async def start(engine: Host, target: Target, wish: Wanted) -> Begun:
     Raises ExecutionAlreadyExists, ExecutionLimitExceeded.
     """
     check_room(engine)
-    name = wish.name or engine.chance.uuid()
+    name = wish.name or engine.chance.name(engine.clock.now())
     arn = engine.home.execution(target.row.name, name)
     if wish.name is not None and (entry := await engine.store.entry(catalog.EXECUTION, arn)) is not None:
         return await _existing(engine, entry, wish)

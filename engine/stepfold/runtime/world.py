@@ -39,7 +39,7 @@ class World(Protocol[Run]):
         """Now, with chance."""
         ...
 
-    def entries(self, execution: Execution, events: Sequence[Event], *, ended: bool) -> tuple[Entry, ...]:
+    def entry(self, execution: Execution, events: Sequence[Event], *, ended: bool) -> Entry | None:
         """What the catalog learns from a decision."""
         ...
 

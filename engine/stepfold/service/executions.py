@@ -7,12 +7,10 @@ from typing import Final, NamedTuple, cast
 from stepfold import names
 from stepfold.errors import (
     CallerError,
-    ExecutionDoesNotExist,
     InvalidToken,
     ResourceNotFound,
     StateMachineTypeNotSupported,
 )
-from stepfold.interpreter.facts import ExecutionStarted
 from stepfold.names import execution_arn
 from stepfold.runtime import catalog, express, redriving, starting
 from stepfold.runtime.catalog import ExecutionRow
@@ -129,10 +127,11 @@ def _unsupported() -> StateMachineTypeNotSupported:
 async def stop_execution(service: Served, request: StopExecutionInput) -> StopExecutionOutput:
     """End an execution; one that has ended stays as it is, and tells when that was."""
     engine = service.engine
-    entry = await _entry(engine, request.executionArn)
+    arn = execution_arn(request.executionArn)
+    entry, _ = await engine.committed(arn)
     if entry.ended is None:
-        await engine.stop(entry.key, error=request.error, cause=request.cause)
-        entry = await _entry(engine, entry.key)
+        await engine.stop(arn, error=request.error, cause=request.cause)
+        entry, _ = await engine.committed(arn)
     stopped = entry.ended if entry.ended is not None else engine.clock.now()  # redriven since
     return StopExecutionOutput(stopDate=timestamp(stopped))
 
@@ -144,39 +143,19 @@ async def redrive_execution(service: Served, request: RedriveExecutionInput) -> 
     return RedriveExecutionOutput(redriveDate=timestamp(redriven))
 
 
-async def _entry(engine: Engine, arn: str) -> Entry:
-    """What the catalog says of an execution; raises InvalidArn, ExecutionDoesNotExist."""
-    entry = await engine.store.entry(catalog.EXECUTION, execution_arn(arn))
-    if entry is None:
-        raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{arn}'")
-    return entry
-
-
-async def _known(service: Served, arn: str) -> tuple[Entry, ExecutionStarted]:
-    """What the catalog says of an execution, and how it began; raises InvalidArn, ExecutionDoesNotExist.
-
-    Of a run whose start is durable and whose end is not decided, memory and catalog say the same.
-    """
-    run = service.engine.runs.get(arn)
-    if run is not None and run.begun is None and run.broken is None and run.execution.status == "RUNNING":
-        return catalog.execution_entry(run.execution), run.execution.started
-    entry = await _entry(service.engine, arn)
-    return entry, await service.starts.of(service.engine.store, entry)
-
-
 # --- describing -------------------------------------------------------------------------------------------------------
 
 
 async def describe_execution(service: Served, request: DescribeExecutionInput) -> DescribeExecutionOutput:
     """All about an execution but its history."""
     engine = service.engine
-    entry, started = await _known(service, request.executionArn)
+    entry, started = await engine.committed(execution_arn(request.executionArn))
     row = catalog.execution_row(entry)
     whole = request.includedData != "METADATA_ONLY"
     details = _INCLUDED if whole else _WITHHELD
     succeeded = entry.status == "SUCCEEDED"
     told = whole and entry.status != "TIMED_OUT"  # AWS tells no reason of a time-out here (API notes, section 4)
-    deleting = entry.ended is not None and not succeeded and await redriving.is_deleting(engine, entry.parent)
+    deleting = entry.ended is not None and not succeeded and redriving.is_deleting(engine, entry.parent)
     why = redriving.refusal(entry, started.limits, engine.clock.now(), deleting=deleting)
     return DescribeExecutionOutput(
         executionArn=entry.key,
@@ -206,7 +185,7 @@ async def describe_state_machine_for_execution(
 ) -> DescribeStateMachineForExecutionOutput:
     """The machine as an execution uses it, whatever has become of it since."""
     engine = service.engine
-    entry, started = await _known(service, request.executionArn)
+    entry, started = await engine.committed(execution_arn(request.executionArn))
     machine = await engine.store.entry(catalog.MACHINE, entry.parent)
     whole = request.includedData != "METADATA_ONLY"
     return DescribeStateMachineForExecutionOutput(

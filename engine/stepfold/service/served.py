@@ -1,11 +1,9 @@
-"""What every operation is given: the engine that is served, and what the service remembers of it."""
+"""What every operation is given: the engine that is served."""
 
 from __future__ import annotations
 
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
-
-from .starts import Starts
 
 
 class Served:
@@ -13,7 +11,6 @@ class Served:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.starts = Starts()
 
     @property
     def home(self) -> Home:
