@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stepfold.query.jsonata.syntax import read, tokens_of
+from stepfold.query.jsonata.syntax import last_operation, read, tokens_of
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,22 @@ def test_what_compares_all_with_all_is_told():
     assert read("$distinct($x)").pairs
     assert read("1 in $x").pairs
     assert not read("$x.in").pairs
+
+
+@pytest.mark.parametrize(
+    ("source", "operation"),
+    [
+        ("1/0", ("1", "/", "0")),
+        ("$a * 2 - (3 + 4) * 5", ("$a * 2 ", "-", " (3 + 4) * 5")),
+        ("1 - 2 - 3", ("1 - 2 ", "-", " 3")),
+        ("2 * -3", ("2 ", "*", " -3")),
+        ("-1", None),
+        ("$a.*", None),
+        ("$a % 2", None),
+        ("$a + 1 > 2", None),
+        ("$f(1 + 2)", None),
+        ("$a ? 1 + 2 : 3", None),
+    ],
+)
+def test_the_operation_that_an_expression_comes_to_is_known(source, operation):
+    assert last_operation(source) == operation

@@ -29,7 +29,10 @@ _Place: TypeAlias = tuple[str | int, ...]
 class Expression:
     """One expression, ready to be rendered."""
 
-    __slots__ = ("_pairs", "_path", "_program", "field", "heavy", "newer", "place", "source", "states", "variables")
+    __slots__ = (
+        "_hidden", "_names", "_pairs", "_path", "_program", "ambiguous", "field", "heavy", "newer", "place", "source",
+        "states", "variables",
+    )  # fmt: skip
 
     def __init__(self, source: str, field: str = "", place: _Place = ()) -> None:
         """Compile the text between the marks; see `compile_expression`."""
@@ -45,6 +48,9 @@ class Expression:
         self._pairs = reading.pairs
         reads = self._program.reads
         self.variables = frozenset(reads.keys() - {STATES})
+        self.ambiguous = frozenset(reading.variables - reads.keys())
+        self._names = reading.variables
+        self._hidden: dict[frozenset[str], Program] = {}
         of_states = reads.get(STATES, {})
         self.states: frozenset[str] = frozenset({"*"} if of_states is True else of_states)
         self._path = direct_path(reading.path) if reading.path and reading.path[0] in reads else None
@@ -72,10 +78,13 @@ class Expression:
         )
 
     def _evaluated(self, scope: Scope, moment: Moment) -> Json:
+        program = self._program
+        if not self.ambiguous.isdisjoint(scope.variables.texts):
+            program = self._hiding(self.ambiguous.intersection(scope.variables.texts))
         try:
             if self._pairs:
-                bear(breadth(self._program.reads, scope), moment)
-            value = self._program.run(visible(self._program.reads, scope), moment)
+                bear(breadth(program.reads, scope), moment)
+            value = program.run(visible(program.reads, scope), moment)
         except Failed as failed:
             said = f": {failed}" if failed.code is None else f". {failed.code}: {failed}"
             raise self._failure(f"threw an error during evaluation{said}") from None
@@ -84,6 +93,13 @@ class Expression:
         if value is FUNCTION:
             raise self._failure("returned an unsupported result type.")
         return value
+
+    def _hiding(self, variables: frozenset[str]) -> Program:
+        """The expression where these variables exist and hide functions, or names of its own."""
+        program = self._hidden.get(variables)
+        if program is None:
+            program = self._hidden[variables] = Program(self.source, self._names, variables)
+        return program
 
     def _failure(self, tail: str) -> QueryError:
         cause = f"The JSONata expression '{self.source}' specified for the field '{self.field}' {tail}"

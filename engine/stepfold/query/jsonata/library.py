@@ -6,7 +6,8 @@ again in a thread, where the limits are AWS's and the library lets other threads
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import jlens
@@ -16,6 +17,7 @@ from stepfold.query.template import Moment, Overrun
 from stepfold.query.values import Json, text
 
 from .functions import CHANCY, STEADY, FunctionFailed, TooLarge, of_chance
+from .syntax import last_operation
 
 UNDEFINED: Final = object()
 """What an expression comes to that finds nothing."""
@@ -65,6 +67,12 @@ _TIME = "Expression evaluation timeout: Check for infinite loop"
 _WORDS: Final = {"D1011": _STACK, "U1001": _MEMORY, "D2014": _MEMORY, "D1012": _TIME}
 """What is said of a limit: the first two by AWS (seen in real executions), of time in jsonata.org's words."""
 
+_ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
+    "+": lambda one, other: one + other,
+    "-": lambda one, other: one - other,
+    "*": lambda one, other: one * other,
+    "/": lambda one, other: one / other if other else math.copysign(math.inf, one),
+}
 _CLOCK: Final = frozenset({"now", "millis"})
 _BUDGET: Final = frozenset({"U1001", "U1006"})
 
@@ -84,28 +92,49 @@ class Failed(Exception):
 class Program:
     """A compiled expression."""
 
-    __slots__ = ("_chancy", "_distinct", "_expression", "_kind", "_names", "_shuffles", "_source", "_timed", "reads")
+    __slots__ = (
+        "_chancy",
+        "_distinct",
+        "_expression",
+        "_functions",
+        "_kind",
+        "_shuffles",
+        "_source",
+        "_timed",
+        "reads",
+    )
 
-    def __init__(self, source: str, names: frozenset[str]) -> None:
-        """Compile; `names` are all that occur behind a `$`. Raises SyntaxRefused."""
+    def __init__(self, source: str, names: frozenset[str], variables: frozenset[str] = frozenset()) -> None:
+        """Compile; `names` are all that occur behind a `$`, `variables` those of them that hide a function.
+
+        Raises SyntaxRefused.
+        """
         reads = compiled(source).reads()
         read = dict.fromkeys(names - {"eval"}, True) if "everyBinding" in reads else reads["bindings"]
         self.reads: Mapping[str, Any] = {
-            name: parts for name, parts in read.items() if name not in STEADY and name not in CHANCY
+            **{name: parts for name, parts in read.items() if name not in STEADY and name not in CHANCY},
+            **dict.fromkeys(variables, True),
         }
         """What it reads of which variable: true for the whole value, else its fields, each in the same way."""
+        functions = frozenset(names - variables)
         self._source = source
-        self._names = names
-        self._chancy = bool(CHANCY & names)
-        self._distinct = "distinct" in names
-        self._timed = bool(_CLOCK & names)
-        self._shuffles = "shuffle" in names
+        self._functions = functions
+        self._chancy = bool(CHANCY & functions)
+        self._distinct = "distinct" in functions
+        self._timed = bool(_CLOCK & functions)
+        self._shuffles = "shuffle" in functions
         self._expression = self._wrapped(source)
         self._kind: jlens.Expression | None = None
 
     def run(self, data: dict[str, Json], moment: Moment) -> Json:
         """The value over the variables in `data`, or UNDEFINED, or FUNCTION. Raises Failed and Overrun."""
-        result = self._run(self._expression, data, moment)
+        try:
+            result = self._run(self._expression, data, moment)
+        except Failed as failed:
+            beyond = self._beyond(data, moment) if failed.code == "D1001" else None
+            if beyond is None:
+                raise
+            return beyond
         if "r" in result:
             return result["r"]
         if self._kind is None:
@@ -138,17 +167,39 @@ class Program:
             raise Failed(str(error)) from None
         return result
 
+    def _beyond(self, data: dict[str, Json], moment: Moment) -> str | None:
+        """What AWS writes for a number that is none (seen in real executions), where that is the whole result.
+
+        The library has no such number and fails instead: what it failed at is told from the two sides of the sum or
+        product. Deeper in a result, where AWS writes the same, it remains a failure.
+        """
+        operation = last_operation(self._source)
+        if operation is None:
+            return None
+        left, sign, right = operation
+        try:
+            sides = [
+                Program(side, self._functions | self.reads.keys(), frozenset(self.reads) - {"states"}).run(data, moment)
+                for side in (left, right)
+            ]
+        except Failed:
+            return None
+        if not all(isinstance(side, int | float) for side in sides):  # it failed further down
+            return None
+        found = _ARITHMETIC[sign](*map(float, sides))
+        return None if math.isfinite(found) else "Infinity" if found > 0 else "-Infinity"
+
     def _wrapped(self, source: str) -> jlens.Expression:
         """The expression with its variables named and nothing as its context.
 
         The library reads its input lazily, but takes bindings whole: so variables come as input. What Python calls
         None it takes for undefined, so the null that `$parse` may give comes in an object. `$eval` is none of AWS's.
         """
-        off = "$eval:=null;" if "eval" in self._names else ""
+        off = "$eval:=null;" if "eval" in self._functions else ""
         bound = "".join(f"${name}:=$$.`{name}`;" for name in self.reads)
-        parse = "$parse:=function($source){$parsed($source).value};" if "parse" in self._names else ""
+        parse = "$parse:=function($source){$parsed($source).value};" if "parse" in self._functions else ""
         expression = compiled(f'(null).({off}{bound}{parse}{{"r":{source}}})')
-        for name in STEADY.keys() & self._names:
+        for name in STEADY.keys() & self._functions:
             expression.register_function("parsed" if name == "parse" else name, STEADY[name])
         return expression
 

@@ -77,6 +77,27 @@ def tokens_of(source: str) -> Iterator[Token]:
         operand = kind != "sign" or written in _CLOSING or (not operand and written in _OPERANDS)
 
 
+def last_operation(source: str) -> tuple[str, str, str] | None:
+    """The two sides of the sum or product that an expression comes to, and the sign between them; else None."""
+    depth, operand = 0, False
+    last: Token | None = None
+    for token in tokens_of(source):
+        sign = token.text if token.kind == "sign" else ""
+        if sign and sign in _OPENING:
+            depth += 1
+        elif sign and sign in _CLOSING:
+            depth -= 1
+        elif sign and depth == 0 and operand:
+            if sign in _LOOSE:
+                return None
+            if sign in _ADDING or (sign in _MULTIPLYING and (last is None or last.text not in _ADDING)):
+                last = token
+        operand = not sign or sign in _CLOSING or (not operand and sign in _OPERANDS)
+    if last is None or last.text == "%":
+        return None
+    return source[: last.place], last.text, source[last.place + 1 :]
+
+
 def _references(tokens: list[Token]) -> Iterator[str]:  # one pass, one state: it does not read better in parts
     brackets: list[_Bracket] = []
     before: Token | None = None
@@ -211,5 +232,8 @@ _WORDS: Final = ("and", "or", "in")
 _OPERANDS: Final = ("*", "**", "%", "?")
 _OPENING: Final = "([{"
 _CLOSING: Final = ")]}"
+_ADDING: Final = ("+", "-")
+_MULTIPLYING: Final = ("*", "/", "%")
+_LOOSE: Final = (":=", "?", "?:", "??", "~>", "or", "and", "in", "=", "!=", "<", "<=", ">", ">=", "&", ":", "|", "^")
 _PAIRING: Final = (("variable", "distinct"), ("sign", "in"))
 _NEWER: Final = ("?:", "??")
