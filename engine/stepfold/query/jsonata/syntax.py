@@ -83,9 +83,9 @@ def last_operation(source: str) -> tuple[str, str, str] | None:
     last: Token | None = None
     for token in tokens_of(source):
         sign = token.text if token.kind == "sign" else ""
-        if sign and sign in _OPENING:
+        if sign in _OPENING:
             depth += 1
-        elif sign and sign in _CLOSING:
+        elif sign in _CLOSING:
             depth -= 1
         elif sign and depth == 0 and operand:
             if sign in _LOOSE:
@@ -98,58 +98,76 @@ def last_operation(source: str) -> tuple[str, str, str] | None:
     return source[: last.place], last.text, source[last.place + 1 :]
 
 
-def _references(tokens: list[Token]) -> Iterator[str]:  # one pass, one state: it does not read better in parts
-    brackets: list[_Bracket] = []
-    before: Token | None = None
-    callee_stepped = operand = False
-    parameters = body = signature = False
+def _references(tokens: list[Token]) -> Iterator[str]:
+    """Names in the order of the text, as often as they occur."""
+    brackets = _Brackets()
+    before = _START
     for token, after in zip_longest(tokens, tokens[1:]):
-        nested = brackets[-1].nested if brackets else False
-        step = before is not None and before.kind == "sign" and before.text == "."
-        sign = token.text if token.kind == "sign" else ""
-        if signature and sign != "{":
-            continue
-        if token.text == "$" and token.kind == "variable":
+        if token.kind == "variable" and token.text == "$":
             yield "$$"
-        elif not (nested or step or operand) and _refers(token, after):
+        elif not (brackets.nested or brackets.operand or before.text == ".") and _refers(token, after):
             yield "$" if token.kind == "variable" else token.text[1:-1] if token.kind == "string" else token.text
-        if token.kind == "name" and token.text in _FUNCTION and not operand and not step:
-            parameters = True
-        elif sign in _OPENING and sign:
-            if body and sign == "{":
-                inner, body, signature = nested, False, False
-            elif operand and not parameters:
-                inner = nested or (callee_stepped if sign == "(" else True)
-            else:
-                inner = nested or step or (before is not None and before.text == "^")
-            brackets.append(_Bracket(inner, function=parameters))
-            parameters = False
-        elif sign in _CLOSING and sign and brackets:
-            body = brackets.pop().function
-        elif sign == "|" and brackets and brackets[-1].bars:
-            brackets[-1].bars -= 1
-            if not brackets[-1].bars:
-                brackets.pop()
-        elif sign == "|" and not operand:
-            brackets.append(_Bracket(nested=True, bars=2))
-        elif sign == "<" and body:
-            signature = True
-        if token.kind != "sign":
-            callee_stepped = step
-        operand = token.kind != "sign" or sign in _CLOSING or (not operand and sign in _OPERANDS)
-        if token.kind == "name" and token.text in _FUNCTION and parameters:
-            operand = False
+        brackets.pass_over(token, before)
         before = token
+
+
+class _Brackets:
+    """Where a pass over the tokens has come to: what is open, and what `$` and a name stand for there."""
+
+    def __init__(self) -> None:
+        self.operand = False
+        """Whether an operand has just ended."""
+        self._open: list[_Bracket] = []
+        self._function: _Bracket | None = None  # whose parameters, then whose body, is to come
+        self._stepped = False  # whether the last operand is a step of a path: its arguments are about an item
+
+    @property
+    def nested(self) -> bool:
+        """Whether `$` and names stand for an item, not for the document; so do the letters of a signature for types."""
+        return bool(self._open) and self._open[-1].nested
+
+    def pass_over(self, token: Token, before: Token) -> None:
+        sign = token.text if token.kind == "sign" else None
+        step = before.kind == "sign" and before.text == "."
+        if self._open and self._open[-1].closer == "{" and sign != "{":
+            return  # a signature goes on until the body begins
+        if token.kind == "name" and token.text in _FUNCTION and not self.operand:
+            self._function = _Bracket("", nested=self.nested or step)
+            self.operand = False
+            return
+        if sign in _OPENING:
+            self._opened(sign, step=step, sorting=before.kind == "sign" and before.text == "^")
+        elif sign == "<" and self._function is not None:
+            self._open.append(_Bracket("{", nested=True))
+        elif sign == "|" and not (self._open and self._open[-1].closer == "|") and not self.operand:
+            self._open.append(_Bracket("|", nested=True, bars=2))
+        elif sign is not None and self._open and sign in self._open[-1].closer:
+            self._open[-1].bars -= 1
+            if self._open[-1].bars < 1:
+                self._open.pop()
+        if sign is None:
+            self._stepped = step
+        self.operand = sign is None or sign in _CLOSING or (not self.operand and sign in _OPERANDS)
+
+    def _opened(self, sign: str | None, *, step: bool, sorting: bool) -> None:
+        if sign == "{" and self._function is not None:
+            if self._open and self._open[-1].closer == "{":
+                self._open.pop()
+            nested, self._function = self._function.nested, None
+        elif self.operand:  # arguments, or what is picked from the operand
+            nested = self.nested or sign != "(" or self._stepped
+        else:
+            nested = self.nested or step or sorting
+        self._open.append(_Bracket(_CLOSES[sign or ""], nested=nested))
 
 
 @dataclass(slots=True)
 class _Bracket:
+    closer: str
+    """What ends it; `{` ends a signature."""
     nested: bool
-    """Whether `$` and names inside stand for an item, not for the document."""
-    function: bool = False
-    """Whether it holds a function's parameters."""
-    bars: int = 0
-    """How many `|` are still to come, inside a transformation."""
+    bars: int = 1
+    """How many of what ends it are to come."""
 
 
 def _refers(token: Token, after: Token | None) -> bool:
@@ -230,8 +248,10 @@ _FUNCTION: Final = ("function", "λ")
 _CONSTANTS: Final = ("true", "false", "null", *_FUNCTION)
 _WORDS: Final = ("and", "or", "in")
 _OPERANDS: Final = ("*", "**", "%", "?")
-_OPENING: Final = "([{"
-_CLOSING: Final = ")]}"
+_CLOSES: Final = {"(": ")", "[": "]", "{": "}"}
+_OPENING: Final = tuple(_CLOSES)
+_CLOSING: Final = tuple(_CLOSES.values())
+_START: Final = Token("sign", "", 0)
 _ADDING: Final = ("+", "-")
 _MULTIPLYING: Final = ("*", "/", "%")
 _LOOSE: Final = (":=", "?", "?:", "??", "~>", "or", "and", "in", "=", "!=", "<", "<=", ">", ">=", "&", ":", "|", "^")
