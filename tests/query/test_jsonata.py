@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
 import time
 
 import pytest
@@ -106,6 +107,8 @@ def test_what_is_wrong_is_refused_when_it_is_compiled():
         ('$match("a", /abc', "No terminating / in regular expression"),
         ("", "Unexpected end of expression"),
         ("1); ($x", None),
+        ("'\ud800'", None),
+        ("(" * 5000 + "1" + ")" * 5000, None),
     ],
 )
 def test_a_text_that_is_no_jsonata_is_refused_in_the_words_of_aws(source, reason):
@@ -338,6 +341,9 @@ def test_a_number_that_is_none_is_a_string_where_it_is_the_result(expression, wr
         ("$parse('-0')", 0),  # recorded
         ("$map([1, 2], function($n){ $range($n, 3, 1) })", [[1, 2, 3], [2, 3]]),
         ("[1..3] ~> $partition(2)", [[1, 2], [3]]),
+        ("$count($map([1, 2], $uuid))", 2),
+        ("$map(['1', '[2]'], $parse)", [1, [2]]),
+        ("$hash('a', 'MD5', 3) = $hash('a', 'MD5')", True),
     ],
 )
 def test_the_functions_of_aws(expression, given):
@@ -358,7 +364,9 @@ def test_every_algorithm_hashes(algorithm):
     assert value(f"$hash('é', '{algorithm}')") == expected
 
 
-@pytest.mark.parametrize("expression", ["$partition([1], -1)", "$range('a', 1, 1)", "$hash('a', 'MD4')", "$parse('{')"])
+@pytest.mark.parametrize(
+    "expression", ["$partition([1], -1)", "$range('a', 1, 1)", "$hash('a', 'MD4')", "$parse('{')", "$parse($sum)"]
+)
 def test_the_functions_of_aws_refuse_what_they_cannot_take(expression):
     assert cause(expression).startswith("... threw an error during evaluation: ")
 
@@ -424,6 +432,7 @@ def test_the_limits_of_aws(expression, last, words):
         "$contains($pad('', 5000, 'a'), /(a+)+b/)",
         "[1..10000000]",
         "$range(1, 100000000, 1)",
+        "$range(1e300, -1e300, -1)",
         "$distinct([1..800000])",
         "($f := function($x){ $f($append($x, $x)) }; $f([1]))",
         "($f := function($x, $n){ $n = 0 ? $x : $f([$x, $x], $n - 1) }; $f([1], 60))",
@@ -461,6 +470,33 @@ def test_what_takes_long_is_not_done_in_a_decision(expression):
 def test_a_result_nests_no_deeper_than_values_do():
     deep = "($f := function($x, $n){ $n = 0 ? $x : $f([[$x]], $n - 1) }; $f([1], 300))"
     assert cause(deep).startswith("... threw an error during evaluation: ")
+
+
+@pytest.mark.parametrize("moment", [NOW, LATER])
+def test_the_deepest_and_the_greatest_that_is_admitted_can_be_read(moment):
+    deep = Scope(admit('{"a":' + "[" * 199 + "]" * 199 + "}"), dict)
+    assert value("$states.input.a = $states.input.a", moment, seen=deep) is True
+    great = Scope(admit('{"a":1' + "0" * 400 + "}"), dict)
+    with pytest.raises(QueryError, match="A number is out of range"):
+        value("$states.input.a + 1", moment, seen=great)
+    wide = Scope(admit('{"a":[-9223372036854775809,123456789012345678901234567890,-0.0,1e-7]}'), dict)
+    assert rendered("{% $states.input.a[] %}", moment, seen=wide) == rendered("{% $states.input.a[] %}", NOW, seen=wide)
+
+
+def test_other_threads_run_while_a_long_one_is_evaluated():
+    ran = 0
+    over = threading.Event()
+
+    def evaluate():
+        value("$count($map([1..400], function($i){ $count($map([1..500], function($j){ $i * $j })) }))")
+        over.set()
+
+    thread = threading.Thread(target=evaluate)
+    thread.start()
+    while not over.wait(0.001):
+        ran += 1
+    thread.join()
+    assert ran > 5
 
 
 def test_an_expression_may_be_used_in_many_threads():

@@ -2,7 +2,7 @@
 
 What they give is recorded, or was seen in real executions; what they say where they fail is ours. A call gets plain
 Python values from the library, None where an argument is null or undefined, and gives such back, None for undefined
-(a size of 0, a step that leads nowhere).
+(a size of 0, a step that leads nowhere). Arguments beyond their own, as `$map` gives them, they pass over.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TooLarge(Exception):
     """A function that would make more than there is memory for."""
 
 
-def partition(array: Json = None, size: Json = None) -> Json:
+def partition(array: Json = None, size: Json = None, *_: Json) -> Json:
     """Chunks of an array; a last one may be shorter. One chunk is still an array of chunks (recorded)."""
     elements = array if isinstance(array, list) else [] if array is None else [array]
     length = _whole("partition", 2, size)
@@ -40,18 +40,18 @@ def partition(array: Json = None, size: Json = None) -> Json:
     return [elements[start : start + length] for start in range(0, len(elements), length)]
 
 
-def range_(first: Json = None, last: Json = None, step: Json = None) -> Json:
+def range_(first: Json = None, last: Json = None, step: Json = None, *_: Json) -> Json:
     """Numbers from the first to the last, which is among them; a sequence: one alone is no array (recorded)."""
     start, end, delta = (_whole("range", place, value) for place, value in enumerate((first, last, step), 1))
     if start is None or end is None or not delta:
         return None
-    numbers = range(start, end + (1 if delta > 0 else -1), delta)
-    if len(numbers) > LONGEST:
+    if (end - start) // delta >= LONGEST:
         raise TooLarge
+    numbers = range(start, end + (1 if delta > 0 else -1), delta)
     return numbers[0] if len(numbers) == 1 else list(numbers) or None
 
 
-def hash_(content: Json = None, algorithm: Json = None) -> Json:
+def hash_(content: Json = None, algorithm: Json = None, *_: Json) -> Json:
     """The hexadecimal hash of a string."""
     if content is None or algorithm is None:
         return None
@@ -63,7 +63,7 @@ def hash_(content: Json = None, algorithm: Json = None) -> Json:
     return hashlib.new(name, content.encode(errors="replace"), usedforsecurity=False).hexdigest()
 
 
-def parse(source: Json = None) -> Json:
+def parse(source: Json = None, *_: Json) -> Json:
     """The value of a JSON text, as the member `value` of an object: it may be null."""
     if source is None:
         return None
@@ -86,11 +86,11 @@ def java_random(seed: int) -> float:
 def of_chance(moment: Moment) -> dict[str, Function]:
     """The functions that take from the moment, by name."""
 
-    def random(seed: Json = None) -> Json:
+    def random(seed: Json = None, *_: Json) -> Json:
         whole = _whole("random", 1, seed)
         return moment.random() if whole is None else java_random(whole)
 
-    return {"random": random, "uuid": moment.uuid}
+    return {"random": random, "uuid": lambda *_: moment.uuid()}
 
 
 def _whole(function: str, place: int, value: Json) -> int | None:

@@ -1,7 +1,7 @@
 """The library that parses and evaluates JSONata, `jlens`: this file alone imports it.
 
 Every evaluation has limits. In a decision they are small, and running into one means `Overrun`: the same is asked for
-again in a thread, where the limits are AWS's and the library lets other threads run.
+again in a thread, where the limits are AWS's, and the library, given a document of its own, lets other threads run.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import jlens
-import msgspec
 
 from stepfold.query.template import Moment, Overrun
-from stepfold.query.values import Json, text
+from stepfold.query.values import Json
 
 from .functions import CHANCY, STEADY, FunctionFailed, TooLarge, of_chance
 from .syntax import last_operation
@@ -73,6 +72,8 @@ _ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
     "*": lambda one, other: one * other,
     "/": lambda one, other: one / other if other else math.copysign(math.inf, one),
 }
+_UNREADABLE: Final = "U1004"
+_RANGE: Final = "A number is out of range"  # a whole one, beyond a double: nothing else that is admitted is unreadable
 _CLOCK: Final = frozenset({"now", "millis"})
 _BUDGET: Final = frozenset({"U1001", "U1006"})
 
@@ -149,15 +150,16 @@ class Program:
         result: dict[str, Json]
         try:
             if moment.unhurried:
-                document = bytes(text(data)).decode()
-                written = expression.evaluate_json(document, bindings, now=now, seed=seed, **limits)
-                result = msgspec.json.decode(written or "{}")
+                document = _document(data)
+                result = expression.evaluate_document(document, bindings, now=now, seed=seed, **limits)
             else:
                 result = expression.evaluate(data, bindings, now=now, seed=seed, **_HURRIED)
         except jlens.JlensError as error:
             code: str = error.code
             if code in _BUDGET and not moment.unhurried:
                 raise Overrun from None
+            if code == _UNREADABLE:
+                raise Failed(_RANGE) from None
             if code in _WORDS:
                 raise Failed(_WORDS[code]) from None
             raise Failed(str(error), code) from None
@@ -212,9 +214,18 @@ def bear(breadth: int, moment: Moment) -> None:
         raise Failed(_TIME)
 
 
+def _document(data: dict[str, Json]) -> jlens.Document:
+    try:
+        return jlens.Document(data)
+    except TypeError:
+        raise Failed(_RANGE) from None
+
+
 def compiled(source: str) -> jlens.Expression:
     """The library's own expression, with nothing of AWS's around it. Raises SyntaxRefused."""
     try:
         return jlens.Expression(source)
     except jlens.JlensError as error:
-        raise SyntaxRefused(str(error)) from None
+        raise SyntaxRefused(str(error)) from error
+    except UnicodeEncodeError:
+        raise SyntaxRefused("The expression holds half of a surrogate pair") from None
