@@ -17,6 +17,9 @@ ROLE = "arn:aws:iam::111111111111:role/any"
 DEADLINE = 30.0
 
 WAITING = {"StartAt": "Hold", "States": {"Hold": {"Type": "Wait", "Seconds": 86_400, "End": True}}}
+INVOKE = "arn:aws:states:::lambda:invoke"
+CALLING = {"StartAt": "Call", "States": {"Call": {
+    "Type": "Task", "Resource": INVOKE, "Parameters": {"FunctionName": "nobody"}, "End": True}}}
 FAILING = {"StartAt": "Fall", "States": {"Fall": {"Type": "Fail", "Error": "Over", "Cause": "the edge"}}}
 
 ORDERS = """
@@ -95,6 +98,11 @@ def test_boto3_creates_starts_stops_and_redrives_and_a_restart_keeps_it_all(serv
     assert types(sfn, fell) == ["ExecutionStarted", "FailStateEntered", "ExecutionFailed"]
     assert sfn.redrive_execution(executionArn=fell)["redriveDate"]
     assert ended(sfn, fell)["redriveCount"] == 1
+
+    nobody = sfn.create_state_machine(name="nobody", definition=json.dumps(CALLING), roleArn=ROLE)["stateMachineArn"]
+    lost = sfn.start_execution(stateMachineArn=nobody)["executionArn"]
+    assert ended(sfn, lost)["error"] == "Lambda.ResourceNotFoundException"
+    sfn.delete_state_machine(stateMachineArn=nobody)
 
     stopped = sfn.start_execution(stateMachineArn=waiting, name="stopped")["executionArn"]
     sfn.stop_execution(executionArn=stopped, error="Enough")

@@ -85,6 +85,18 @@ async def test_lambda_invoke_that_names_no_function_has_no_worker(call, argument
         await workers.perform(call(INVOKE, arguments))
 
 
+@pytest.mark.parametrize(("resource", "arguments"), [(INVOKE, {"FunctionName": "f"}), (ARN + "f", {})])
+async def test_where_all_functions_are_known_another_does_not_exist(call, resource, arguments):
+    workers = Workers()
+    workers.complete = True
+    with pytest.raises(TaskError) as caught:
+        await workers.perform(call(resource, arguments))
+    assert caught.value.error == "Lambda.ResourceNotFoundException"
+    assert caught.value.cause.startswith(f"Function not found: {ARN}f:$LATEST (Service: AWSLambda; ")  # (recorded)
+    with pytest.raises(NoWorker):
+        await workers.perform(call("arn:aws:states:::sqs:sendMessage"))
+
+
 async def test_what_is_not_registered_is_named(call):
     workers = Workers()
     with pytest.raises(NoWorker, match="'f'") as caught:

@@ -74,6 +74,7 @@ async def serve_site(site: Site) -> Exit:
     with _asked_to_stop() as asked:
         async with writing(site.store) as store:
             engine = Engine(store, limits=limits, home=site.home)
+            engine.workers.complete = True
             service = StepFunctions(engine)
             hear = None if site.log_file is None else _appended(site.log_file)
             Outward(service, on_line=hear, on_status=hear)

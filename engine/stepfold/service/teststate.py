@@ -25,7 +25,7 @@ from stepfold.query.values import EMPTY_OBJECT, Json, NotAdmitted, Value, admit,
 from stepfold.runtime import starting
 from stepfold.runtime.deadlines import Deadline
 from stepfold.runtime.evaluating import SECONDS
-from stepfold.work.lambdas import invocation, named, request_id
+from stepfold.work import lambdas
 from stepfold.work.workers import Call, NoWorker, TaskError
 
 from . import shapes
@@ -219,18 +219,11 @@ def _check_failures(trial: Trial, configured: shapes.TestStateConfiguration) -> 
 
 
 def _nobody(engine: Engine, call: Call, missing: NoWorker) -> Failure:
-    """A function that is not there, as Lambda says it; and any other resource, in our words.
-
-    Lambda's are recorded for `lambda:invoke` in an execution (test_task_service_lambda::test_no_such_function).
-    """
-    asked = invocation(call.resource, call.arguments, engine.home)
+    """A function that is not there, as Lambda says it; and any other resource, in our words."""
+    asked = lambdas.invocation(call.resource, call.arguments, engine.home)
     if asked is None:
         return Failure(TASK_FAILED, str(missing))
-    _, _, qualifier = named(asked.arn, engine.home)
-    arn = asked.arn if qualifier else f"{asked.arn}:$LATEST"
-    answer = f"Status Code: 404; Error Code: ResourceNotFoundException; Request ID: {request_id(call.token)}"
-    cause = f"Function not found: {arn} (Service: AWSLambda; {answer}; Proxy: null)"
-    return Failure("Lambda.ResourceNotFoundException", cause)
+    return Failure(lambdas.NOT_FOUND, lambdas.not_found(asked, engine.home, call.token))
 
 
 # --- telling it -------------------------------------------------------------------------------------------------------

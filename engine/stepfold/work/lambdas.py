@@ -26,6 +26,7 @@ EXIT = "Runtime.ExitError"
 TIMED_OUT = "Sandbox.Timedout"
 """The function's own time-out, as the guide names it for today's runtimes (not in the recorded histories)."""
 TOO_LARGE = "Function.ResponseSizeTooLarge"
+NOT_FOUND = "Lambda.ResourceNotFoundException"
 MARSHAL = "Runtime.MarshalError"
 """A result that is not JSON, as AWS's Python runtime names it (not in the recorded histories)."""
 UNKNOWN = "Lambda.Unknown"
@@ -164,6 +165,14 @@ def timed_out(seconds: float, request: str) -> str:
     """The cause of a function that overran its own time-out."""
     message = f"RequestId: {request} Error: Task timed out after {seconds:.2f} seconds"
     return cause(errorType=TIMED_OUT, errorMessage=message)
+
+
+def not_found(asked: Invocation, home: Home, token: str) -> str:
+    """The cause of a call of a function that is not there (recorded for `lambda:invoke`)."""
+    _, _, qualifier = named(asked.arn, home)
+    arn = asked.arn if qualifier else f"{asked.arn}:$LATEST"
+    answer = f"Status Code: 404; Error Code: ResourceNotFoundException; Request ID: {request_id(token)}"
+    return f"Function not found: {arn} (Service: AWSLambda; {answer}; Proxy: null)"
 
 
 def too_large() -> str:

@@ -139,11 +139,13 @@ class Registration:
 class Workers:
     """All who are registered, and the way from a Task's Resource to the one who does it.
 
-    `home` completes a function's bare name to its ARN. `in_flight` caps the calls of one engine.
+    `home` completes a function's bare name to its ARN. `in_flight` caps the calls of one engine. Where they are
+    `complete`, a function that nobody registered does not exist, and a call of it fails as on AWS.
     """
 
     def __init__(self, *, home: Home | None = None, in_flight: int = CALLS_IN_FLIGHT) -> None:
         self.home = home or Home()
+        self.complete = False
         self._exact: dict[str, Registration] = {}
         self._patterns: list[tuple[re.Pattern[str], Registration]] = []
         self._cap = anyio.Semaphore(in_flight, fast_acquire=True)
@@ -190,6 +192,8 @@ class Workers:
         A function is handed its event and its own ARN, however the Task called it.
         """
         found, asked = self._route(call.resource, call.arguments)
+        if found is None and asked is not None and self.complete:
+            raise TaskError(lambdas.NOT_FOUND, lambdas.not_found(asked, self.home, call.token))
         if found is None:
             raise NoWorker(call.resource, asked.name if asked else None)
         if asked is None or not asked.wrapped:
