@@ -114,8 +114,10 @@ async def test_a_redrive_is_told_from_where_it_goes_on(served):
     lines = await served.lines.upto(5)
     assert [line["type"] for line in lines[3:]] == ["ExecutionRedriven", "ExecutionFailed"]
     assert lines[4]["redrive_count"] == "1"
-    statuses = await served.statuses.upto(3)
-    assert [event["detail"]["redriveCount"] for event in statuses] == [0, 0, 1]
+    told = [event["detail"] for event in await served.statuses.upto(4)]
+    assert [(one["status"], one["redriveCount"]) for one in told] == [
+        ("RUNNING", 0), ("FAILED", 0), ("RUNNING", 1), ("FAILED", 1),
+    ]
 
 
 async def test_who_looks_on_harms_nobody(served):

@@ -64,7 +64,8 @@ class Run:
     """An execution, alive.
 
     `begun` is set, and gone, once its start is durable; `ended` is set once its end is; `broken` says why it was given
-    up instead. `entry` is the catalog's of it, as committed, where this process wrote or read one.
+    up instead. `resumed` says whether it goes on where a process left it, rather than being started or redriven; its
+    events up to `folded` were there before. `entry` is the catalog's, as committed, where this process wrote one.
     """
 
     def __init__(self, world: World[Run], machine: Machine, execution: Execution, stream: str) -> None:
@@ -84,6 +85,7 @@ class Run:
         self._carrying_on = False
         self._closing = False
         self.folded = execution.version
+        self.resumed = execution.version > 0 and execution.status == "RUNNING"
 
     # --- signals in ---------------------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ class Outward:
 
     async def _tell(self, run: Run, logging: Logging, *, status: bool) -> None:
         arn = run.execution.started.arn
-        if status and run.folded == 0:
+        if status and not run.resumed:
             await self._status(arn, ended=False)
         if logging.level != "OFF":
             await self._lines(run, logging)
