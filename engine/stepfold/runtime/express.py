@@ -152,7 +152,8 @@ async def resume(engine: Host) -> None:
     for one in cut_off:
         try:
             started = msgspec.json.decode(one.data, type=ExpressRow).started
-            again, told = _begin(engine, await engine.registry.machine(started.definition), started, kept=True)
+            machine = await engine.registry.machine(started.definition, "EXPRESS")
+            again, told = _begin(engine, machine, started, kept=True)
             await _live(engine, again, told)
         except StoreClosed:
             raise
@@ -163,7 +164,7 @@ async def resume(engine: Host) -> None:
 
 async def _new(engine: Host, target: Target, wish: Wanted, *, kept: bool) -> tuple[Run, Told]:
     starting.check_room(engine)
-    machine = await engine.registry.machine(target.definition)
+    machine = await engine.registry.machine(target.definition, target.row.type)
     name, unique = wish.name or engine.chance.name(engine.clock.now()), engine.chance.uuid()
     arn = engine.home.express(target.row.name, name, unique)
     started = starting.first_fact(engine, target, machine, wish, arn, name)

@@ -326,14 +326,14 @@ class Registry:
             raise StateMachineDoesNotExist(f"the store has no definition {digest}")
         return text
 
-    async def machine(self, digest: str) -> Machine:
-        """The definition of that hash, ready to run.
+    async def machine(self, digest: str, type: str = "STANDARD") -> Machine:  # noqa: A002  (AWS's word)
+        """The definition of that hash, ready to run as a machine of that type.
 
         Raises InvalidDefinition for what cannot be run yet, StateMachineDoesNotExist where the store has none.
         """
         machine = self._compiled.get(digest)
         if machine is None:
-            machine = load(await self.text(digest))
+            machine = load(await self.text(digest), type=type)
             self._remember(machine)
         return machine
 

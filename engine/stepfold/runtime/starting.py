@@ -99,7 +99,7 @@ async def start(engine: Host, target: Target, wish: Wanted) -> Begun:
     arn = engine.home.execution(target.row.name, name)
     if wish.name is not None and (entry := await engine.store.entry(catalog.EXECUTION, arn)) is not None:
         return await _existing(engine, entry, wish)
-    machine = await engine.registry.machine(target.definition)
+    machine = await engine.registry.machine(target.definition, target.row.type)
     if (other := engine.runs.get(arn)) is not None:
         # Another task was faster. An append that is sure to be refused would also cast doubt on those that follow.
         if other.begun is not None:
