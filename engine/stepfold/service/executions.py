@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from stepfold import names
 from stepfold.errors import (
@@ -30,7 +30,6 @@ from .shapes import (
     DescribeStateMachineForExecutionOutput,
     EncryptionConfiguration,
     ExecutionListItem,
-    ExecutionStatus,
     ListExecutionsInput,
     ListExecutionsOutput,
     LoggingConfiguration,
@@ -154,30 +153,37 @@ async def describe_execution(service: Served, request: DescribeExecutionInput) -
     whole = request.includedData != "METADATA_ONLY"
     details = _INCLUDED if whole else _WITHHELD
     succeeded = entry.status == "SUCCEEDED"
-    told = whole and entry.status != "TIMED_OUT"  # AWS tells no reason of a time-out here (API notes, section 4)
+    explained = whole and entry.status != "TIMED_OUT"  # AWS tells no reason of a time-out here (API notes, section 4)
     deleting = entry.ended is not None and not succeeded and redriving.is_deleting(engine, entry.parent)
     why = redriving.refusal(entry, started.limits, engine.clock.now(), deleting=deleting)
     return DescribeExecutionOutput(
-        executionArn=entry.key,
-        stateMachineArn=entry.parent,
-        name=row.name,
-        status=cast("ExecutionStatus", entry.status),
-        startDate=timestamp(entry.started),
-        stopDate=None if entry.ended is None else timestamp(entry.ended),
+        **_told(entry, row),
         input=catalog.given(started) if whole else None,
         inputDetails=details,
         output=bytes(row.output).decode() if whole and succeeded else None,  # type: ignore[arg-type]
         outputDetails=details if succeeded else None,
         traceHeader=row.trace,
-        error=row.error if told else None,
-        cause=row.cause if told else None,
-        stateMachineVersionArn=row.version,
-        stateMachineAliasArn=row.alias,
-        redriveCount=row.redrives,
-        redriveDate=None if row.redriven is None else timestamp(row.redriven),
+        error=row.error if explained else None,
+        cause=row.cause if explained else None,
         redriveStatus="REDRIVABLE" if why is None else "NOT_REDRIVABLE",
         redriveStatusReason=why,
     )
+
+
+def _told(entry: Entry, row: ExecutionRow) -> dict[str, Any]:
+    """What descriptions and lists tell alike."""
+    return {
+        "executionArn": entry.key,
+        "stateMachineArn": entry.parent,
+        "name": row.name,
+        "status": entry.status,
+        "startDate": timestamp(entry.started),
+        "stopDate": None if entry.ended is None else timestamp(entry.ended),
+        "stateMachineVersionArn": row.version,
+        "stateMachineAliasArn": row.alias,
+        "redriveCount": row.redrives,
+        "redriveDate": None if row.redriven is None else timestamp(row.redriven),
+    }
 
 
 async def describe_state_machine_for_execution(
@@ -274,7 +280,7 @@ async def _page(
             if sieve.lets(row):
                 if len(found) == size:
                     return found, place
-                found.append(_item(entry, row))
+                found.append(ExecutionListItem(**_told(entry, row)))
             place = after_entry(entry)
         looked_at += len(page.entries)
         if page.after is None:
@@ -290,21 +296,6 @@ def _machine(arn: str) -> str:
 def _map_run(arn: str) -> str:
     names.states_arn(arn, "mapRun")
     return arn
-
-
-def _item(entry: Entry, row: ExecutionRow) -> ExecutionListItem:
-    return ExecutionListItem(
-        executionArn=entry.key,
-        stateMachineArn=entry.parent,
-        name=row.name,
-        status=cast("ExecutionStatus", entry.status),
-        startDate=timestamp(entry.started),
-        stopDate=None if entry.ended is None else timestamp(entry.ended),
-        stateMachineVersionArn=row.version,
-        stateMachineAliasArn=row.alias,
-        redriveCount=row.redrives,
-        redriveDate=None if row.redriven is None else timestamp(row.redriven),
-    )
 
 
 OPERATIONS: Final[dict[str, Operation]] = {

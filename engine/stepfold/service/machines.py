@@ -123,9 +123,8 @@ async def list_state_machines(
     some, following = page(
         await service.engine.registry.all(),
         lambda known: known.row.name,
+        request,
         scope="ListStateMachines",
-        size=request.maxResults,
-        token=request.nextToken,
         now=service.engine.clock.now(),
     )
     items = [

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -26,22 +26,29 @@ Place = int | str
 _Token = tuple[str, Place | list[Place], int]
 
 
+class Asked(Protocol):
+    """What a request for a page says of it."""
+
+    maxResults: int | None  # noqa: N815  (AWS's word)
+    nextToken: str | None  # noqa: N815
+
+
 def page(
-    items: Sequence[Item], place: Callable[[Item], Any], *, scope: str, size: int | None, token: str | None, now: int,
+    items: Sequence[Item], place: Callable[[Item], Any], asked: Asked, *, scope: str, now: int
 ) -> tuple[Sequence[Item], str | None]:
-    """The items of one page, and the token of the next if there is one.
+    """The items of the page that is asked for, and the token of the next if there is one.
 
     `place` is what the items are ordered by, rising: a number, a text, or a list of these. `scope` names the list.
     Raises InvalidToken.
     """
     start = 0
-    if token is not None:
-        after = read(token, scope, now)
+    if asked.nextToken is not None:
+        after = read(asked.nextToken, scope, now)
         try:
             start = next((index for index, item in enumerate(items) if place(item) > after), len(items))
         except TypeError:  # a token of somebody's own making
             raise _invalid() from None
-    end = start + (size or DEFAULT)
+    end = start + (asked.maxResults or DEFAULT)
     some = items[start:end]
     return some, write(place(some[-1]), scope, now) if end < len(items) else None
 

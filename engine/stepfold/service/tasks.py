@@ -52,9 +52,8 @@ async def list_activities(service: Served, request: shapes.ListActivitiesInput) 
     some, token = paging.page(
         entries,
         lambda entry: entry.key,
+        request,
         scope="ListActivities",
-        size=request.maxResults,
-        token=request.nextToken,
         now=service.engine.clock.now(),
     )
     items = [

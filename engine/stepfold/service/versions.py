@@ -35,9 +35,8 @@ async def list_state_machine_versions(
     some, following = page(
         registry.versions.newest_first(known) if known is not None else (),
         lambda version: -version.row.number,
+        request,
         scope=f"ListStateMachineVersions {request.stateMachineArn}",
-        size=request.maxResults,
-        token=request.nextToken,
         now=service.engine.clock.now(),
     )
     items = [
@@ -108,9 +107,8 @@ async def list_state_machine_aliases(
     some, following = page(
         registry.aliases.oldest_first(known, part if isinstance(part, Version) else None),
         lambda alias: [alias.created, alias.row.name],
+        request,
         scope=f"ListStateMachineAliases {request.stateMachineArn}",
-        size=request.maxResults,
-        token=request.nextToken,
         now=service.engine.clock.now(),
     )
     items = [
