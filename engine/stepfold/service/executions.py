@@ -11,6 +11,7 @@ from stepfold.errors import (
     ResourceNotFound,
     StateMachineTypeNotSupported,
 )
+from stepfold.language.references import variable_references
 from stepfold.names import execution_arn
 from stepfold.runtime import catalog, express, redriving, starting
 from stepfold.runtime.catalog import ExecutionRow
@@ -193,16 +194,18 @@ async def describe_state_machine_for_execution(
     engine = service.engine
     entry, started = await engine.committed(execution_arn(request.executionArn))
     machine = await engine.store.entry(catalog.MACHINE, entry.parent)
+    text = (await engine.registry.machine(started.definition)).text
     whole = request.includedData != "METADATA_ONLY"
     return DescribeStateMachineForExecutionOutput(
         stateMachineArn=entry.parent,
         name=entry.parent.rpartition(":")[2],
-        definition=(await engine.registry.machine(started.definition)).text.decode() if whole else "{}",
+        definition=text.decode() if whole else "{}",
         roleArn=started.role,
         updateDate=timestamp(entry.started if machine is None else machine.started),
         loggingConfiguration=LoggingConfiguration(level="OFF", includeExecutionData=False),
         tracingConfiguration=TracingConfiguration(enabled=False),
         encryptionConfiguration=EncryptionConfiguration(type="AWS_OWNED_KEY"),
+        variableReferences=variable_references(text) or None if whole else None,
     )
 
 
