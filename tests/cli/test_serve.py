@@ -140,6 +140,34 @@ def test_functions_and_machines_of_templates_are_there_and_come_again(serve, wri
         assert server.signal(signal.SIGTERM) == 0
 
 
+def test_what_the_api_made_of_a_templates_machine_stands_until_the_template_changes(serve, write):
+    def template(seconds):
+        wait = {"StartAt": "Hold", "States": {"Hold": {"Type": "Wait", "Seconds": seconds, "End": True}}}
+        write("wait.json", {"Resources": {"Wait": {
+            "Type": "AWS::StepFunctions::StateMachine",
+            "Properties": {"StateMachineName": "wait", "DefinitionString": json.dumps(wait)},
+        }}})
+
+    def served(change=None):
+        server = serve("--store", "wait.db", "--template", "wait.json")
+        sfn = client(server.url)
+        if change is not None:
+            change(sfn, stateMachineArn=MACHINE + "wait")
+        told = [one["name"] for one in sfn.list_state_machines()["stateMachines"]]
+        if told:
+            told = json.loads(sfn.describe_state_machine(stateMachineArn=MACHINE + "wait")["definition"])
+        assert server.signal(signal.SIGTERM) == 0
+        return told
+
+    template(1)
+    assert served(lambda sfn, **arn: sfn.update_state_machine(**arn, definition=json.dumps(FAILING))) == FAILING
+    assert served() == FAILING
+    template(2)
+    assert served()["States"]["Hold"]["Seconds"] == 2
+    assert served(lambda sfn, **arn: sfn.delete_state_machine(**arn)) == []
+    assert served()["States"]["Hold"]["Seconds"] == 2
+
+
 def test_a_local_function_is_told_where_the_api_is(serve, write):
     functions = {}
     for name, variables in {"Plain": {}, "Own": {"AWS_ACCESS_KEY_ID": "mine", "AWS_REGION": "sa-east-1"}}.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -39,9 +40,10 @@ TEMPLATE = "template"
 
 
 class TemplateRow(msgspec.Struct, frozen=True):
-    """Where a template lies."""
+    """Where a template lies, and the mark of the machine that it last gave."""
 
     path: str
+    mark: str = ""
 
 
 class Output:
@@ -107,15 +109,21 @@ async def writing(location: str, *, there: bool = False) -> AsyncIterator[Store]
         await store.close()
 
 
-async def remember(store: Store, machine: str, template: Path) -> None:
-    """Note which template gave a machine's functions."""
-    row = msgspec.json.encode(TemplateRow(str(template)))
+async def remember(store: Store, machine: str, template: Path, mark: str) -> None:
+    """Note which template gave a machine and its functions."""
+    row = msgspec.json.encode(TemplateRow(str(template), mark))
     await store.put([Entry(TEMPLATE, machine, data=row)])
 
 
-async def _remembered(store: Store, machine: str) -> Path | None:
+async def remembered(store: Store, machine: str) -> TemplateRow | None:
+    """What was noted last."""
     entry = await store.entry(TEMPLATE, machine)
-    return Path(msgspec.json.decode(entry.data, type=TemplateRow).path) if entry is not None else None
+    return None if entry is None else msgspec.json.decode(entry.data, type=TemplateRow)
+
+
+def mark(definition: object, kind: str, role: str | None) -> str:
+    """What tells one text of a template's machine from another."""
+    return hashlib.sha256(msgspec.json.encode((definition, kind, role))).hexdigest()
 
 
 async def _interrupted(store: Store) -> list[Entry]:
@@ -183,7 +191,9 @@ async def _start(engine: Engine, order: Order) -> Handle:
     source = order.source
     machine = await engine.create(source.name, source.definition, type=source.type, role=source.role, replace=True)
     if source.template is not None:
-        await remember(engine.store, machine.arn, source.template)
+        await remember(
+            engine.store, machine.arn, source.template, mark(source.definition, source.type, source.role)
+        )
     return await engine.start(machine, name=order.name, text=order.input)
 
 
@@ -251,7 +261,8 @@ async def _register_remembered(
     engine: Engine, store: Store, machines: set[str], output: Output, screen: Screen
 ) -> None:
     """Register the functions with which these machines' executions were started."""
-    paths = {path for machine in sorted(machines) if (path := await _remembered(store, machine)) is not None}
+    rows = [await remembered(store, machine) for machine in sorted(machines)]
+    paths = {Path(row.path) for row in rows if row is not None}
     for path in sorted(paths):
         try:
             project = read_project(path)

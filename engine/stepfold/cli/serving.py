@@ -18,14 +18,14 @@ from stepfold import names
 from stepfold.errors import InvalidDefinition
 from stepfold.language.limits import Limits
 from stepfold.language.machine import load
-from stepfold.language.projects import Project, read_project
+from stepfold.language.projects import Project, ProjectMachine, read_project
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
-from stepfold.runtime.projects import create_machines, register_functions
+from stepfold.runtime.projects import register_functions
 
 from .follow import output_line
 from .outcome import Exit, Refused, complain
-from .running import remember, writing
+from .running import mark, remember, remembered, writing
 from .screen import Screen
 
 NO_EXTRA = "serve needs the extra 'server': pip install 'stepfold[server]'"
@@ -84,8 +84,8 @@ async def serve_site(site: Site) -> Exit:
                 )
             async with engine:
                 for template, project in projects.items():
-                    for machine in await create_machines(engine, project):
-                        await remember(store, machine.arn, template)
+                    for machine in project.machines:
+                        await _give(engine, machine, template)
 
                 def announce(line: str) -> None:
                     click.echo(line)
@@ -95,6 +95,16 @@ async def serve_site(site: Site) -> Exit:
                 if not asked():
                     await serve(service, host=site.host, port=port, keys=keys, hosts=site.hosts, announce=announce)
     return Exit.OK
+
+
+async def _give(engine: Engine, machine: ProjectMachine, template: Path) -> None:
+    """Make a template's machine known; as long as the template says the same, what the API made of it stands."""
+    arn = engine.home.machine(machine.name)
+    given = mark(machine.definition, machine.type, machine.role)
+    before = await remembered(engine.store, arn)
+    if before is None or before.mark != given or engine.registry.peek(arn) is None:
+        await engine.create(machine.name, machine.definition, type=machine.type, role=machine.role, replace=True)
+    await remember(engine.store, arn, template, given)
 
 
 def _appended(file: Path) -> Callable[[dict[str, Any]], None]:

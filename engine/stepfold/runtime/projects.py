@@ -1,4 +1,4 @@
-"""A project's functions and machines, made known to an engine."""
+"""A project's functions, made known to an engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from stepfold.work.handlers import OnOutput
 from stepfold.work.standard import ProjectFunctions
 
 from .engine import Engine
-from .registry import MachineRef
 
 
 def register_functions(
@@ -28,11 +27,3 @@ def register_functions(
     engine.keep(functions)
     for name, worker in functions.workers.items():
         engine.register(name, worker)
-
-
-async def create_machines(engine: Engine, project: Project) -> list[MachineRef]:
-    """Make a project's machines known, in the place of older ones of their names; raises as `Engine.create` does."""
-    return [
-        await engine.create(machine.name, machine.definition, type=machine.type, role=machine.role, replace=True)
-        for machine in project.machines
-    ]
