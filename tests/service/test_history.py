@@ -8,6 +8,7 @@ from tests.service.asking import Client, Refused
 from stepfold import Engine
 from stepfold.insight.history import history
 from stepfold.runtime import catalog
+from stepfold.service import bookmarks
 from stepfold_store.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -46,6 +47,34 @@ async def test_pages_make_the_whole(size):
         pages = await ids(client, handle.arn, maxResults=size)
         assert {len(page) for page in pages[:-1]} <= {size}
         assert 0 < len(pages[-1]) <= size
+
+
+async def test_a_reader_who_goes_on_reads_on_and_others_are_told_the_same(monkeypatch):
+    monkeypatch.setattr(bookmarks, "KEPT", 2)
+    async with Engine() as engine:
+        client = Client(engine)
+        handle = await engine.start(await engine.create("machine", each(one(Type="Pass"))), [1, 2, 3])
+        await handle.result()
+        read = []
+
+        def noting(stream, after=0, **more):
+            read.append(after)
+            return MemoryStore.read(engine.store, stream, after, **more)
+
+        monkeypatch.setattr(engine.store, "read", noting)
+        asked = {"executionArn": handle.arn, "maxResults": 4}
+        pages, tokens = [], [{}]
+        while tokens[-1] is not None:
+            page = await client("GetExecutionHistory", **asked, **tokens[-1])
+            pages.append(page["events"])
+            tokens.append({"nextToken": page["nextToken"]} if "nextToken" in page else None)
+        assert len(pages) > 3
+        assert read[0] == 0
+        assert all(read[1:])
+        again = [(await client("GetExecutionHistory", **asked, **token))["events"] for token in tokens[:-1]]
+        backwards = [(await client("GetExecutionHistory", **asked, **token))["events"] for token in tokens[-2::-1]]
+        assert again == backwards[::-1] == pages
+        assert len(client.service.bookmarks._kept) <= 2
 
 
 async def test_pages_stay_while_events_are_appended(clock):

@@ -1,7 +1,8 @@
 """GetExecutionHistory: pages of what is committed, from either end.
 
 A page's token names the last event that was told by AWS's id, so the history may grow between two pages. Events leave
-out what the fold knows, so a page is told by folding from the start; only its own events are put into AWS's shape.
+out what the fold knows, so a page is told by folding: from where the page before ended if that is remembered, else
+from the start. Only its own events are put into AWS's shape.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from stepfold.errors import ExecutionDoesNotExist, InvalidToken
 from stepfold.insight.history import HistoryEvent, Projection
 from stepfold.names import execution_arn
 from stepfold.runtime import catalog
-from stepfold_store.contract import Store
+from stepfold_store.contract import Entry, Store
 
 from . import paging, shapes
+from .bookmarks import Bookmark
 from .protocol import Answer
 from .served import Served
 
@@ -38,13 +40,14 @@ async def get_execution_history(service: Served, request: shapes.GetExecutionHis
     seen = None if request.nextToken is None else paging.read(request.nextToken, scope, now)
     if not isinstance(seen, int | None):  # somebody made it up
         raise InvalidToken("Invalid Token: 'Invalid token'")
-    if await store.entry(catalog.EXECUTION, arn) is None:
+    entry = await store.entry(catalog.EXECUTION, arn)
+    if entry is None:
         raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{arn}'")
     size = request.maxResults or paging.DEFAULT
     if backwards:
         page = await _before(store, arn, seen, size)
     else:
-        page = await _after(store, arn, seen or 0, size)
+        page = await _after(service, entry, seen or 0, size)
     if request.includeExecutionData is False:
         for event in page.events:
             _bare(event)
@@ -54,13 +57,21 @@ async def get_execution_history(service: Served, request: shapes.GetExecutionHis
     return answer
 
 
-async def _after(store: Store, arn: str, seen: int, size: int) -> Page:
+async def _after(service: Served, entry: Entry, seen: int, size: int) -> Page:
     """The next events past an id."""
     page: list[HistoryEvent] = []
-    async for event in _told(store, arn, seen):
-        if len(page) == size:
-            return Page(page, page[-1]["id"])
-        page.append(event)
+    projection, folded = Projection(), 0
+    if (mark := service.bookmarks.take((entry.key, entry.started, seen))) is not None:
+        projection, folded, page = mark.projection, mark.seq, [mark.ahead]
+    async for event in catalog.events(service.engine.store, entry.key, folded):
+        if event.id <= seen:
+            projection.pass_over(event)
+        elif (told := projection.tell(event)) is not None:
+            if len(page) == size:
+                last = page[-1]["id"]
+                service.bookmarks.put((entry.key, entry.started, last), Bookmark(projection, event.seq, told))
+                return Page(page, last)
+            page.append(told)
     return Page(page)
 
 

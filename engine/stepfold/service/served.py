@@ -1,9 +1,11 @@
-"""What every operation is given: the engine that is served."""
+"""What every operation is given: the engine that is served, and how far readers of histories have come."""
 
 from __future__ import annotations
 
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
+
+from .bookmarks import Bookmarks
 
 
 class Served:
@@ -11,6 +13,7 @@ class Served:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.bookmarks = Bookmarks()
 
     @property
     def home(self) -> Home:
