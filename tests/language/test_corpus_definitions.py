@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.language.breaks import BREAKS, names
 
 from stepfold.errors import InvalidDefinition
 from stepfold.interpreter.choice import choose
@@ -155,8 +156,21 @@ def test_whatever_passes_the_check_can_be_made_ready():
             codes.update(found.code for found in refused.diagnostics if found.severity == ERROR)
         else:
             loaded += 1
-    assert codes <= {"NOT_SUPPORTED", "INVALID_JSONATA_EXPRESSION", "UNSUPPORTED_JSONATA_EXPRESSION"}
+    assert codes <= {"NOT_SUPPORTED"}
     assert loaded > 100
+
+
+def test_recorded_definitions_broken_in_one_place_are_refused_there():
+    tried = 0
+    for number, param in enumerate(accepted()):
+        for name in random.Random(number).sample(list(BREAKS), 8):
+            definition = json.loads(param.values[0])
+            place = BREAKS[name](definition, random.Random(number))
+            if place is not None:
+                found = [one for one in check(json.dumps(definition), type=param.values[1]) if one.severity == ERROR]
+                assert names(found, place), (param.id, name, place, found)
+                tried += 1
+    assert tried > 500
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:

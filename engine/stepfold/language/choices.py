@@ -94,7 +94,7 @@ def _selector(view: View, name: str, value: Json, place: str) -> None:
         case "Variable":
             single_path(view, value, place)
         case _:
-            if isinstance(value, str):
+            if isinstance(value, str) and value.startswith("{%"):
                 expressions(view, value, place)
             else:
                 flag(view, value, place)

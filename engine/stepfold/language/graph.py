@@ -88,7 +88,7 @@ def _ways(view: View, start: Json, states: Mapping[str, Json], place: str) -> No
     if not states or any(_unknown(view, state) for state in states.values()):
         return
     # a state that leads nowhere has a mistake of its own: with it mended, there may be an end
-    if not any(_ends(state) or not ways[name] for name, state in states.items()):
+    if not any(_ends(view, state) or not ways[name] for name, state in states.items()):
         view.error("Workflow has no terminal state", place or None, "MISSING_END_STATE")
         return
     if (
@@ -115,8 +115,9 @@ def _unknown(view: View, state: Json) -> bool:
     return not isinstance(state, dict) or view.open(state.get("Type"))
 
 
-def _ends(state: Mapping[str, Json]) -> bool:
-    return state.get("End") is True or state.get("Type") in ("Succeed", "Fail")
+def _ends(view: View, state: Mapping[str, Json]) -> bool:
+    end = state.get("End")
+    return end is True or view.open(end) or state.get("Type") in ("Succeed", "Fail")
 
 
 def targets(state: Json, place: str) -> Iterator[tuple[str, str]]:

@@ -53,7 +53,8 @@ def members(view: View, value: Json, place: str, shape: Shape) -> bool:
         if not given:
             view.error(f"This object should have only one of the following fields: [{', '.join(names)}]", place)
     for names in (*shape.exactly_one, *shape.one_at_most):
-        if len(_given(value, names)) > 1:
+        given = _given(value, names)
+        if len(given) > 1 and not ("End" in given and view.open(value["End"])):
             view.error(f"There should only be one of the following fields: [{', '.join(names)}]", place)
     for name, inner in value.items():
         field = shape.fields.get(name)
