@@ -159,14 +159,12 @@ def _unreachable(whole: dict[str, Json], chance: random.Random) -> str:
     return f"{at}/States/Nobody comes here"
 
 
-def _no_end(whole: dict[str, Json], chance: random.Random) -> str:
-    block, at = chance.choice(list(blocks(whole)))
-    for state in block["States"].values():
+def _no_end(whole: dict[str, Json], _: random.Random) -> str:
+    for state in whole["States"].values():
         if state.pop("End", False) or state["Type"] in ("Succeed", "Fail"):
-            for field in list(state):
-                del state[field]
-            state.update({"Type": "Pass", "Next": block["StartAt"]})
-    return at or WHOLE
+            state.clear()
+            state.update({"Type": "Pass", "Next": whole["StartAt"]})
+    return WHOLE
 
 
 def _end_and_next(whole: dict[str, Json], chance: random.Random) -> str | None:

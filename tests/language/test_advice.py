@@ -45,6 +45,8 @@ WARNED: list[tuple[Any, str, str]] = [
     (task(FUNCTION), "NO_RETRY", "/States/X"),
     (task("arn:aws:states:::lambda:invoke", Retry=[]), "NO_RETRY", "/States/X"),
     (mapped(LAMBDA_INSIDE), "NO_RETRY", "/States/X/ItemProcessor/States/T"),
+    (mapped({"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "A"}}}), "ENDLESS",
+     "/States/X/ItemProcessor/States"),
     (task("arn:aws:states:us-east-1:123456789012:activity:a"), "NO_TIMEOUT", "/States/X"),
     (task(CALLBACK, Parameters=TOKEN), "NO_TIMEOUT", "/States/X"),
     (task(CALLBACK, TimeoutSeconds=9, Parameters={"a.$": "$.Task.Token"}), "TOKEN_NOT_PASSED", "/States/X"),

@@ -72,15 +72,15 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
     "no StartAt": ({"States": {"X": END}}, SCHEMA, "These fields are required: [StartAt]", "/"),
     "unknown field": (machine(END, Timeout=1), SCHEMA, "Field 'Timeout' is not supported", "/"),
     "version": (machine(END, Version="2.0"), SCHEMA, "Value should be one of the following: [1.0]", "/Version"),
-    "comment": (machine(END, Comment=1), SCHEMA, "Expected value of type String", "/Comment"),
+    "comment": (machine(END, Comment=1), SCHEMA, "Expected value of type [STRING]", "/Comment"),
     "machine timeout": (machine(END, TimeoutSeconds=-1), SCHEMA, "Minimum value is 0", "/TimeoutSeconds"),
     "language": (
         machine(END, QueryLanguage="SQL"), SCHEMA,
         "Value should be one of the following: [JSONPath, JSONata]", "/QueryLanguage",
     ),
-    "states are a list": ({"StartAt": "X", "States": []}, SCHEMA, "Expected value of type Object", "/States"),
+    "states are a list": ({"StartAt": "X", "States": []}, SCHEMA, "Expected value of type [OBJECT]", "/States"),
     # any state
-    "state is a text": (machine("Pass"), SCHEMA, "Expected value of type Object", "/States/X"),
+    "state is a text": (machine("Pass"), SCHEMA, "Expected value of type [OBJECT]", "/States/X"),
     "no type": (machine({"End": True}), SCHEMA, "These fields are required: [Type]", "/States/X"),
     "type": (
         machine({"Type": "Pas", "End": True}), SCHEMA,
@@ -96,7 +96,7 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
         {"StartAt": "X", "States": {"X": {**END, "Next": "Y"}, "Y": END}}, SCHEMA,
         "There should only be one of the following fields: [Next, End]", "/States/X",
     ),
-    "End is a text": (machine({"Type": "Pass", "End": "true"}), SCHEMA, "Expected value of type Boolean",
+    "End is a text": (machine({"Type": "Pass", "End": "true"}), SCHEMA, "Expected value of type [BOOLEAN]",
                       "/States/X/End"),
     "End of a Succeed": (machine({"Type": "Succeed", "End": True}), SCHEMA, "Field 'End' is not supported",
                          "/States/X"),
@@ -134,18 +134,14 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
         {"StartAt": "X", "States": {"X": {"Type": "Pass", "Next": "X"}}}, "MISSING_END_STATE",
         "Workflow has no terminal state", None,
     ),
-    "no end of a branch": (
-        machine({"Type": "Parallel", "End": True, "Branches": [
-            {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "A"}}}]}),
-        "MISSING_END_STATE", "Workflow has no terminal state", "/States/X/Branches[0]",
-    ),
     "a name twice": (
         machine(mapped(ItemProcessor={"StartAt": "X", "States": {"X": END}})), "DUPLICATE_STATE_NAME",
         "Duplicate State name: X", "/States/X/ItemProcessor/States/X",
     ),
     # paths and templates
     "InputPath": (machine({**END, "InputPath": "a"}), SCHEMA, "Value must be a valid JSONPath.", "/States/X/InputPath"),
-    "OutputPath": (machine({**END, "OutputPath": 1}), SCHEMA, "Expected value of type String", "/States/X/OutputPath"),
+    "OutputPath": (machine({**END, "OutputPath": 1}), SCHEMA, "Expected value of type [STRING]",
+                   "/States/X/OutputPath"),
     "ResultPath": (machine({**END, "ResultPath": "$.a[*]"}), SCHEMA, NOT_REFERENCE, "/States/X/ResultPath"),
     "ResultPath of a catcher": (
         machine(task(Catch=[{"ErrorEquals": ["E"], "Next": "X", "ResultPath": "$$.a"}])), SCHEMA,
@@ -179,7 +175,7 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
         NO_RESOURCE.format("arn:aws:states:::sqs:sendMessage.sync"), "/States/X/Resource",
     ),
     "timeout": (machine(task(TimeoutSeconds=0)), SCHEMA, "Minimum value is 1", "/States/X/TimeoutSeconds"),
-    "timeout of a text": (machine(task(TimeoutSeconds="9")), SCHEMA, "Expected value of type Integer",
+    "timeout of a text": (machine(task(TimeoutSeconds="9")), SCHEMA, "Expected value of type [INTEGER]",
                           "/States/X/TimeoutSeconds"),
     "two timeouts": (
         machine(task(TimeoutSeconds=9, TimeoutSecondsPath="$.t")), SCHEMA,
@@ -196,13 +192,13 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
         "The field 'Credentials' is not supported for activities", "/States/X/Credentials",
     ),
     # Retry and Catch
-    "retry is an object": (machine(task(Retry={})), SCHEMA, "Expected value of type Array", "/States/X/Retry"),
+    "retry is an object": (machine(task(Retry={})), SCHEMA, "Expected value of type [ARRAY]", "/States/X/Retry"),
     "no errors": (machine(task(Retry=[{}])), SCHEMA, "These fields are required: [ErrorEquals]", "/States/X/Retry[0]"),
     "errors empty": (machine(task(Retry=[{"ErrorEquals": []}])), SCHEMA, "Value cannot be empty",
                      "/States/X/Retry[0]/ErrorEquals"),
     "error empty": (machine(task(Retry=[{"ErrorEquals": [""]}])), SCHEMA, "Value cannot be empty",
                     "/States/X/Retry[0]/ErrorEquals[0]"),
-    "error is a number": (machine(task(Retry=[{"ErrorEquals": [1]}])), SCHEMA, "Expected value of type String",
+    "error is a number": (machine(task(Retry=[{"ErrorEquals": [1]}])), SCHEMA, "Expected value of type [STRING]",
                           "/States/X/Retry[0]/ErrorEquals[0]"),
     "States.ALL with others": (
         machine(task(Retry=[{"ErrorEquals": ["E", "States.ALL"]}])), SCHEMA,
@@ -257,11 +253,11 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
     ),
     "unknown operator": (compared(IsNull=True, StringLike="a"), SCHEMA, "Field 'StringLike' is not supported",
                          "/States/X/Choices[0]"),
-    "text operand": (compared(StringEquals=1), SCHEMA, "Expected value of type String",
+    "text operand": (compared(StringEquals=1), SCHEMA, "Expected value of type [STRING]",
                      "/States/X/Choices[0]/StringEquals"),
-    "number operand": (compared(NumericEquals=True), SCHEMA, "Expected value of type Number",
+    "number operand": (compared(NumericEquals=True), SCHEMA, "Expected value of type [NUMBER]",
                        "/States/X/Choices[0]/NumericEquals"),
-    "boolean operand": (compared(IsPresent="true"), SCHEMA, "Expected value of type Boolean",
+    "boolean operand": (compared(IsPresent="true"), SCHEMA, "Expected value of type [BOOLEAN]",
                         "/States/X/Choices[0]/IsPresent"),
     "timestamp operand": (compared(TimestampEquals="now"), SCHEMA, "String does not match RFC3339 timestamp",
                           "/States/X/Choices[0]/TimestampEquals"),
@@ -273,7 +269,7 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
         "Field 'Next' is not supported", "/States/X/Choices[0]/And[0]",
     ),
     "empty Or": (choice({"Or": [], "Next": "End"}), SCHEMA, "Value cannot be empty", "/States/X/Choices[0]/Or"),
-    "Not of a list": (choice({"Not": [], "Next": "End"}), SCHEMA, "Expected value of type Object",
+    "Not of a list": (choice({"Not": [], "Next": "End"}), SCHEMA, "Expected value of type [OBJECT]",
                       "/States/X/Choices[0]/Not"),
     "condition in JSONPath": (
         choice({"Condition": True, "Next": "End"}), SCHEMA,
@@ -421,6 +417,8 @@ GOOD: dict[str, Json] = {
     "legacy map": machine({"Type": "Map", "Iterator": BLOCK, "Parameters": {"a.$": "$$.Map.Item.Value"}, "End": True}),
     "reader inline": machine(mapped(ItemReader={"Resource": "arn:aws:states:::s3:getObject"})),
     "batcher without limits": machine(distributed(ItemBatcher={"BatchInput": {"a": 1}})),  # seen by others in 2026
+    "no end of a branch": machine({"Type": "Parallel", "End": True, "Branches": [
+        {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "A"}}}]}),
     "tolerated inline": machine(mapped(ToleratedFailureCount=1)),
     "distributed": machine(distributed(
         Label="Each", MaxConcurrency=10, ToleratedFailurePercentage=1.5, ItemBatcher={"MaxItemsPerBatch": 3},
@@ -503,6 +501,39 @@ def test_what_begins_at_a_variable_is_let_pass(source: str):
     assert errors(machine({**END, "Output": "{% " + source + " %}"}, QueryLanguage="JSONata")) == []
 
 
+# Likewise measured: floci-io/floci #2786, #2968.
+MIXED = "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine"
+ONE_OF = "Value should be one of the following: [JSONPath, JSONata]"
+INPUT_PATH = FOREIGN.format("JSONata", "InputPath", "JSONPath")
+LANGUAGES: list[tuple[Json, list[tuple[str, str]]]] = [
+    # fields of either language may stand in a state that goes back to JSONPath, whose values are still looked at
+    (machine({**END, "QueryLanguage": "JSONPath", "Output": 1}, QueryLanguage="JSONata"), [(MIXED, "/States/X")]),
+    (machine(mapped(QueryLanguage="JSONPath", MaxConcurrency=-1), QueryLanguage="JSONata"),
+     [(MIXED, "/States/X"), ("Minimum value is 0", "/States/X/MaxConcurrency")]),
+    # what is not exactly JSONPath is JSONata
+    (machine({"Type": "Pass", "QueryLanguage": "jsonata", "Output": "{% 1 %}", "InputPath": "$.a", "End": True}),
+     [(INPUT_PATH, "/States/X"), (ONE_OF, "/States/X/QueryLanguage")]),
+    (machine({**END, "QueryLanguage": "jsonpath"}, QueryLanguage="JSONata"), [(ONE_OF, "/States/X/QueryLanguage")]),
+    (machine({**END, "QueryLanguage": 5, "InputPath": "$.a"}),
+     [(INPUT_PATH, "/States/X"), ("Expected value of type [STRING]", "/States/X/QueryLanguage")]),
+    ({"QueryLanguage": "jsonpath", **machine({**END, "InputPath": "$.a"})},
+     [(ONE_OF, "/QueryLanguage"), (INPUT_PATH, "/States/X")]),
+    # the language of a Map is not that of the states inside it
+    (machine(mapped(QueryLanguage="JSONata", ItemProcessor={"StartAt": "P", "States": {"P": {**END, "Output": 1}}})),
+     [(FOREIGN.format("JSONPath", "Output", "JSONata"), "/States/X/ItemProcessor/States/P")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("definition", "found"), LANGUAGES)
+def test_languages_are_mixed_as_aws_has_it(definition: Json, found: list[tuple[str, str]]):
+    assert [(message, location) for _, message, location in errors(definition)] == found
+
+
+def test_without_a_start_nothing_can_be_reached():
+    found = [(message, location) for _, message, location in errors({"StartAt": "Nope", "States": {"A": END}})]
+    assert found == [("Missing 'Next' target: Nope", "/StartAt"), ('State "A" is not reachable.', "/States/A")]
+
+
 def test_all_that_is_wrong_is_listed():
     definition = {
         "StartAt": "Nowhere",
@@ -517,14 +548,15 @@ def test_all_that_is_wrong_is_listed():
         "/States/T", "/States/T/Resource", "/States/T/TimeoutSeconds", "/States/T/Retry[0]/ErrorEquals",
         "/States/C/Choices[0]/Variable", "/States/C/Choices[0]/IsNull", "/States/C",
         "/States/P", "/States/P/Branches[0]/States/T",
-        "/", "/StartAt", "/States/C/Choices[0]/Next", "/States/P/Branches[0]/States/T",
+        "/", "/StartAt", "/States/C/Choices[0]/Next", "/States/T", "/States/C", "/States/P",
+        "/States/P/Branches[0]/States/T",
     ]  # fmt: skip
 
 
 def test_one_line_of_all_errors_is_aws_line():
     found = check('{"StartAt": "X", "States": {"X": {"Type": "Pass", "Next": "X", "Comment": 1}}}')
     assert as_invalid_definition([*found, Diagnostic(WARNING, "NO_PATH", "…", "/")]) == (
-        "Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: Expected value of type String at "
+        "Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: Expected value of type [STRING] at "
         "/States/X/Comment, MISSING_END_STATE: Workflow has no terminal state at null'"
     )
 

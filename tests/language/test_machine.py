@@ -173,7 +173,7 @@ def test_a_bad_definition_lists_all_its_errors():
         load('{"StartAt": "Y", "States": {"X": {"Type": "Pass", "End": 1}}}')
     assert caught.value.code == "InvalidDefinition"
     assert caught.value.message.startswith("Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: ")
-    assert len(caught.value.diagnostics) == 2
+    assert len(caught.value.diagnostics) == 3
 
 
 def test_an_express_machine_is_checked_as_one():

@@ -16,7 +16,7 @@ from . import failures
 from .diagnostics import WARNING, Diagnostic, View
 from .expressions import uses
 from .failures import ALL, TASK_FAILED, Failure, matches
-from .graph import distributed, inner_blocks
+from .graph import distributed, endless, inner_blocks
 from .resources import Resource, parse_resource
 
 _BLOCKS = ("Branches", "ItemProcessor", "Iterator")
@@ -104,6 +104,13 @@ def _no_retry(_: View, seen: _Seen) -> Advice:
     if called and called.kind == "lambda" and not seen.retried and not seen.state.get("Retry"):
         message = "Lambda itself now and then fails for a moment (Lambda.ServiceException and others): add Retry"
         yield "NO_RETRY", message, seen.place
+
+
+def _endless(view: View, seen: _Seen) -> Advice:
+    for block, place in inner_blocks(seen.state, seen.place):
+        states = block.get("States") if isinstance(block, dict) else None
+        if isinstance(states, dict) and endless(states, view):
+            yield "ENDLESS", "No state in here ends it: it goes on until it fails or is stopped", f"{place}/States"
 
 
 def _no_timeout(_: View, seen: _Seen) -> Advice:
@@ -200,5 +207,5 @@ def _newer_jsonata(_: View, seen: _Seen) -> Advice:
 
 
 ADVICE: tuple[Callable[[View, _Seen], Advice], ...] = (
-    _no_retry, _no_timeout, _token_not_passed, _only_distributed, _error_names, _newer_jsonata,
+    _no_retry, _endless, _no_timeout, _token_not_passed, _only_distributed, _error_names, _newer_jsonata,
 )  # fmt: skip

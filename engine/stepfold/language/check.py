@@ -38,11 +38,14 @@ def check(
     except _Unreadable as unreadable:
         return [unreadable.diagnostic]
     whole = plain.get("QueryLanguage", "JSONPath")
+    left_open = View([], placeholders=placeholders).open(whole)
     view = View(
         found=[],
         placeholders=placeholders,
         express=type == "EXPRESS",
-        whole="JSONata" if whole == "JSONata" else "JSONPath",
+        # measured: whatever is not exactly JSONPath is JSONata, besides being refused
+        whole="JSONPath" if whole == "JSONPath" or left_open else "JSONata",
+        mixed=left_open,
     )
     members(view, plain, "", MACHINE)
     check_graph(view, plain)

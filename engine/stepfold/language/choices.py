@@ -9,7 +9,7 @@ from stepfold.query.values import Json
 from .diagnostics import View
 from .rules import OPERATORS, Operator
 from .shapes import (
-    Kind,
+    Field,
     expressions,
     flag,
     in_language,
@@ -26,10 +26,10 @@ from .variables import assign
 SELECTORS = ("And", "Or", "Not", "Variable", "Condition")
 """Exactly one of these says what kind of rule it is."""
 
-_OF_TOP_RULES: Mapping[str, tuple[Kind, str | None]] = {
-    "Next": (text, None),
-    "Assign": (assign, None),
-    "Output": (template, "JSONata"),
+_OF_TOP_RULES: Mapping[str, Field] = {
+    "Next": Field(text),
+    "Assign": Field(assign),
+    "Output": Field(template, "JSONata"),
 }
 
 
@@ -62,15 +62,15 @@ def _rule(view: View, rule: Json, place: str, *, top: bool) -> None:
     for name, value in rule.items():
         at = f"{place}/{name}"
         if name in SELECTORS:
-            if in_language(view, name, "JSONata" if name == "Condition" else "JSONPath", place):
+            if in_language(view, name, Field(text, "JSONata" if name == "Condition" else "JSONPath"), place):
                 _selector(view, name, value, at)
         elif name in OPERATORS and "Variable" in rule:
             if not view.jsonata:  # else Variable was complained of
                 _operand(view, OPERATORS[name], value, at)
         elif top and name in _OF_TOP_RULES:
-            kind, language = _OF_TOP_RULES[name]
-            if in_language(view, name, language, place):
-                kind(view, value, at)
+            field = _OF_TOP_RULES[name]
+            if in_language(view, name, field, place):
+                field.kind(view, value, at)
         elif name == "Comment":
             text(view, value, at)
         elif selectors or name not in OPERATORS:  # an operator that only lacks its Variable was complained of

@@ -44,7 +44,8 @@ class View:
 
     `placeholders` says that a text with `${Name}` in it stands for a value of the right kind; `express`, that the
     machine is an Express workflow; `whole`, the query language of the whole machine, `jsonata`, whether the state
-    looked at is written in JSONata. `sees` are the fields that `$states` has at the place looked at.
+    looked at is written in JSONata. `mixed` says that nothing is made of fields of the other language: the state's own
+    language is refused, or left open. `sees` are the fields that `$states` has at the place looked at.
     """
 
     found: list[Diagnostic]
@@ -52,6 +53,7 @@ class View:
     express: bool = False
     whole: str = "JSONPath"
     jsonata: bool = False
+    mixed: bool = False
     sees: frozenset[str] = ALWAYS_SEEN
 
     def error(self, message: str, place: str | None, code: str = SCHEMA, *, focus: str | None = None) -> None:

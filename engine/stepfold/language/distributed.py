@@ -123,10 +123,11 @@ def batcher(view: View, value: Json, place: str) -> None:
 
 def writer(view: View, value: Json, place: str) -> None:
     """Where the results go."""
-    if isinstance(value, dict) and "Resource" in value and view.jsonata and "Arguments" not in value:
+    needed, other = ("Arguments", "Parameters") if view.jsonata else ("Parameters", "Arguments")
+    if isinstance(value, dict) and "Resource" in value and needed not in value:
         # AWS says this alone, even of a Parameters that should be Arguments (aws-cdk#33396)
-        view.error("These fields are required: [Arguments]", place)
-        value = {name: inner for name, inner in value.items() if name != "Parameters"}
+        view.error(f"These fields are required: [{needed}]", place)
+        value = {name: inner for name, inner in value.items() if name != other}
     members(view, value, place, WRITER)
 
 

@@ -147,11 +147,14 @@ def _state(view: View, value: Json, place: str) -> None:
     if not isinstance(value, dict):
         wrong_type(view, value, place, "Object")
         return
-    own = value.get("QueryLanguage")
-    if own == _P and view.whole == _A:
-        view.error("'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine", place)
+    own = value.get("QueryLanguage", view.whole)
+    back = own == _P and view.whole == _A
+    if back:
+        message = "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine"
+        view.error(message, place, focus=f"{place}/QueryLanguage")
     # the language of the machine is inherited, never that of the state around (language notes, section 3)
-    view = replace(view, jsonata=(own if own in (_P, _A) else view.whole) == _A)
+    mixed = back or view.open(own) or (view.mixed and "QueryLanguage" not in value)
+    view = replace(view, jsonata=own != _P and not view.open(own), mixed=mixed)
     kind = value.get("Type")
     if "Type" not in value:
         view.error("These fields are required: [Type]", place)

@@ -78,7 +78,7 @@ def _labels(view: View, states: Mapping[str, Mapping[str, Json]], place: str, se
 
 
 def _ways(view: View, start: Json, states: Mapping[str, Json], place: str) -> None:
-    """Targets within the block, an end, and what cannot be reached (which AWS leaves out if nothing can end)."""
+    """Targets within the block, an end of the machine, and what cannot be reached."""
     nameless = any(view.open(name) for name in states)
     ways = {name: list(targets(state, f"{place}/States/{name}")) for name, state in states.items()}
     first = [(start, f"{place}/StartAt")] if isinstance(start, str) else []
@@ -87,16 +87,13 @@ def _ways(view: View, start: Json, states: Mapping[str, Json], place: str) -> No
             view.error(f"Missing 'Next' target: {target}", at, MISSING)
     if not states or any(_unknown(view, state) for state in states.values()):
         return
-    # a state that leads nowhere has a mistake of its own: with it mended, there may be an end
-    if not any(_ends(view, state) or not ways[name] for name, state in states.items()):
-        view.error("Workflow has no terminal state", place or None, "MISSING_END_STATE")
+    # measured: the machine alone is asked for an end, and without one AWS says nothing of what cannot be reached
+    if not place and endless(states, view):
+        view.error("Workflow has no terminal state", None, "MISSING_END_STATE")
         return
-    if (
-        not isinstance(start, str)
-        or start not in states
-        or nameless
-        or any(view.open(target) for leads in ways.values() for target, _ in leads)
-    ):
+    if not isinstance(start, str) or nameless or view.open(start):
+        return
+    if any(view.open(target) for leads in ways.values() for target, _ in leads):
         return
     reached: set[str] = set()
     waiting = [start]
@@ -110,12 +107,19 @@ def _ways(view: View, start: Json, states: Mapping[str, Json], place: str) -> No
             view.error(f'State "{name}" is not reachable.', f"{place}/States/{name}", MISSING)
 
 
+def endless(states: Mapping[str, Json], view: View) -> bool:
+    """Whether no state of a block ends it; one that leads nowhere has a mistake of its own, and may yet."""
+    return bool(states) and not any(_ends(view, state) or not any(targets(state, "")) for state in states.values())
+
+
 def _unknown(view: View, state: Json) -> bool:
     """Whether nothing can be said of where a state leads."""
     return not isinstance(state, dict) or view.open(state.get("Type"))
 
 
-def _ends(view: View, state: Mapping[str, Json]) -> bool:
+def _ends(view: View, state: Json) -> bool:
+    if not isinstance(state, dict):
+        return True
     end = state.get("End")
     return end is True or view.open(end) or state.get("Type") in ("Succeed", "Fail")
 

@@ -56,12 +56,13 @@ def members(view: View, value: Json, place: str, shape: Shape) -> bool:
         given = _given(value, names)
         if len(given) > 1 and not ("End" in given and view.open(value["End"])):
             view.error(f"There should only be one of the following fields: [{', '.join(names)}]", place)
+    # AWS tells of the other language's fields before it looks at any value (measured)
+    known = {name for name, field in shape.fields.items() if name in value and in_language(view, name, field, place)}
     for name, inner in value.items():
-        field = shape.fields.get(name)
-        if field is None:
+        if name in known:
+            shape.fields[name].kind(view, inner, f"{place}/{name}")
+        elif name not in shape.fields:
             unsupported(view, name, place)
-        elif in_language(view, name, field.language, place):
-            field.kind(view, inner, f"{place}/{name}")
     return True
 
 
@@ -76,23 +77,21 @@ def unsupported(view: View, name: str, place: str) -> None:
         view.error(f"Field '{name}' is not supported", place, focus=f"{place}/{name}")
 
 
-def in_language(view: View, name: str, language: str | None, place: str) -> bool:
+def in_language(view: View, name: str, field: Field, place: str) -> bool:
     """Whether the state's query language knows the field; notes it where not."""
     own = "JSONata" if view.jsonata else "JSONPath"
-    if language is None or language == own:
+    if field.language in (None, own):
         return True
-    view.error(
-        f"The QueryLanguage is set to '{own}', but field '{name}' is only supported for the '{language}' QueryLanguage",
-        place,
-        focus=f"{place}/{name}",
-    )
+    if not view.mixed:
+        message = f"The QueryLanguage is set to '{own}', but field '{name}' is only supported for the"
+        view.error(f"{message} '{field.language}' QueryLanguage", place, focus=f"{place}/{name}")
     return False
 
 
 def wrong_type(view: View, value: Json, place: str, wanted: str) -> None:
-    """A value of another type than the field takes."""
+    """A value of another type than the field takes (measured of a QueryLanguage: `[STRING]`)."""
     if not view.open(value):
-        view.error(f"Expected value of type {wanted}", place)
+        view.error(f"Expected value of type [{wanted.upper()}]", place)
 
 
 # -- plain values
@@ -127,7 +126,9 @@ def one_of(*options: str) -> Kind:
     """One of a few words."""
 
     def kind(view: View, value: Json, place: str) -> None:
-        if value not in options and not view.open(value):
+        if not isinstance(value, str):
+            wrong_type(view, value, place, "String")
+        elif value not in options and not view.open(value):
             view.error(f"Value should be one of the following: [{', '.join(options)}]", place)
 
     return kind
