@@ -220,7 +220,7 @@ async def _follow(engine: Engine, handle: Handle, follower: Follower, screen: Sc
 def _slow_down(engine: Engine, project: Project, seconds: float) -> None:
     for function in project.functions:
         found = engine.workers.find(engine.home.function(function.name), EMPTY_OBJECT)
-        if found is not None:
+        if found is not None and found.worker is not None:
             engine.register(function.name, _slow(found.worker, seconds), concurrency=found.concurrency)
 
 

@@ -67,6 +67,8 @@ def decide(machine: Machine, execution: Execution, signal: Signal, moment: Momen
     owed = execution.owed(since) if record.events else []
     if isinstance(signal, signals.Heartbeat | signals.Started) and record.events:
         owed[:0] = execution.watch(signal.asked)
+    elif isinstance(signal, signals.Submitted) and record.events:
+        owed[:0] = execution.attended(signal.asked)
     return Decision(record.events, owed, closed)
 
 

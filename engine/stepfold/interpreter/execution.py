@@ -32,7 +32,7 @@ from .frames import (
     Timer,
     deadline,
 )
-from .signals import Effect, Evaluate, Invoke, Offer, Sleep
+from .signals import Attend, Effect, Evaluate, Invoke, Offer, Sleep
 
 Status: TypeAlias = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 Apply: TypeAlias = "Callable[[Execution, Frame, Event, Any], None]"
@@ -137,14 +137,24 @@ class Execution:
             if waits.activity:
                 if not waits.started:
                     yield Offer(asked, waits.resource, waits.arguments, waits.token or "")
-            elif not waits.submitted:
+            elif waits.receipt is None:
                 yield invoke(frame, waits)
+            elif not waits.outward:
+                yield Attend(asked, invoke(frame, waits), waits.receipt)
 
-    def watch(self, asked: int) -> Iterator[Sleep]:
-        """The deadline of a task that is answered from outside; a heartbeat moves it, and then it is owed anew."""
+    def attended(self, asked: int) -> list[Effect]:
+        """What is owed to a job, now that it was handed over."""
         frame = self.asked.get(asked)
         call = None if frame is None else frame.waits
-        if isinstance(call, Invocation) and call.outward and (due := deadline(call)) is not None:
+        if frame is None or not isinstance(call, Invocation) or call.outward:
+            return []
+        return list(self._effects(asked, frame))
+
+    def watch(self, asked: int) -> Iterator[Sleep]:
+        """The deadline of a task that is not done in this process; a heartbeat moves it, and then it is owed anew."""
+        frame = self.asked.get(asked)
+        call = None if frame is None else frame.waits
+        if isinstance(call, Invocation) and call.apart and (due := deadline(call)) is not None:
             yield Sleep(asked, due, task=True)
 
 
@@ -342,8 +352,8 @@ def _taken_on(execution: Execution, frame: Frame, event: Event, _fact: facts.Tas
     call.since = call.beat = event.at
 
 
-def _submitted(execution: Execution, frame: Frame, _event: Event, _fact: facts.TaskSubmitted) -> None:
-    _invocation(frame).submitted = True
+def _submitted(execution: Execution, frame: Frame, _event: Event, fact: facts.TaskSubmitted) -> None:
+    _invocation(frame).receipt = fact.output.copy()
 
 
 def _succeeded(execution: Execution, frame: Frame, _: Event, fact: facts.TaskSucceeded) -> None:

@@ -25,10 +25,13 @@ FAILING: Final[dict[Stage, Stage]] = {"work": "fail", "leave": "handle", "handle
 """The stage after a failure in the midst of one."""
 
 class Invocation:
-    """A frame waits for a task: `since` when its time began, `beat` the last sign of life (both milliseconds)."""
+    """A frame waits for a task: `since` when its time began, `beat` the last sign of life (both milliseconds).
+
+    `receipt` is what it was given for the task when that was handed over.
+    """
 
     __slots__ = (
-        "arguments", "asked", "attempt", "beat", "heartbeat", "outward", "resource", "since", "started", "submitted",
+        "arguments", "asked", "attempt", "beat", "heartbeat", "outward", "receipt", "resource", "since", "started",
         "timeout", "token",
     )
 
@@ -44,7 +47,17 @@ class Invocation:
         self.outward = fact.outward
         self.attempt = 1
         self.started = False
-        self.submitted = False
+        self.receipt: Value | None = None
+
+    @property
+    def submitted(self) -> bool:
+        """Whether it was handed over."""
+        return self.receipt is not None
+
+    @property
+    def apart(self) -> bool:
+        """Whether it goes on while the engine is away: its time-out then counts from when it was asked for."""
+        return self.outward or self.submitted
 
     @property
     def activity(self) -> bool:
@@ -198,5 +211,7 @@ def deadline(call: Invocation) -> int | None:
 
 
 def silence(call: Invocation) -> int | None:
-    """When it will have given no sign of life for too long."""
-    return None if call.heartbeat is None else call.beat + call.heartbeat * (1000 + 1000 // DEADLINE_ALLOWANCE)
+    """When it will have given no sign of life for too long; of a job that the engine itself attends to, none is due."""
+    if call.heartbeat is None or (call.submitted and not call.outward):
+        return None
+    return call.beat + call.heartbeat * (1000 + 1000 // DEADLINE_ALLOWANCE)

@@ -37,7 +37,7 @@ class Started(_Message, frozen=True):
 
 
 class Submitted(_Message, frozen=True):
-    """The job was handed over; its end will be told later."""
+    """The job was handed over, and `output` is the receipt; its end will be told later."""
 
     asked: int
     output: Value
@@ -138,6 +138,14 @@ class Invoke(_Message, frozen=True):
     outward: bool
 
 
+class Attend(_Message, frozen=True):
+    """Wait for the end of a job that was handed over, as `receipt` shows, and tell what came of it."""
+
+    asked: int
+    job: Invoke
+    receipt: Value
+
+
 class Offer(_Message, frozen=True):
     """Hold the task out to whoever polls for its activity, and tell `Started` once somebody takes it."""
 
@@ -163,4 +171,4 @@ class Evaluate(_Message, frozen=True):
     field: str
 
 
-Effect: TypeAlias = Invoke | Offer | Sleep | Evaluate
+Effect: TypeAlias = Invoke | Attend | Offer | Sleep | Evaluate

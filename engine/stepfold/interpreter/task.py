@@ -191,7 +191,7 @@ def failed(signal: signals.Failed) -> Facts:
 
 def timed_out(call: Invocation, signal: signals.TimedOut, moment: Moment) -> Facts:
     """The time is over; AWS gives a missed heartbeat the same name (recorded). Heartbeats may have moved it since."""
-    due = deadline(call) if call.outward else None
+    due = deadline(call) if call.apart else None
     if due is not None and due > moment.now:
         return
     yield facts.TaskTimedOut(TIMEOUT, heartbeat=signal.heartbeat or (due is not None and due == silence(call)))

@@ -32,6 +32,7 @@ from stepfold.names import Home
 from stepfold.query.template import Moment
 from stepfold.query.values import Json
 from stepfold.work.functions import Function
+from stepfold.work.jobs import Job
 from stepfold.work.workers import CALLS_IN_FLIGHT, NoWorker, OnInterrupt, Worker, Workers
 from stepfold_store import open_store
 from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
@@ -132,9 +133,12 @@ class Engine:
         return registered
 
     def register(
-        self, name: str, worker: Worker, *, concurrency: int | None = None, on_interrupt: OnInterrupt = "repeat"
+        self, name: str, worker: Worker | Job, *, concurrency: int | None = None, on_interrupt: OnInterrupt = "repeat"
     ) -> None:
-        """Register a worker under a function name, a resource ARN or a pattern; who waited for it goes on."""
+        """Register a worker under a function name, a resource ARN or a pattern; who waited for it goes on.
+
+        One that is a `Job` (`work/jobs.py`) does what `.sync` Resources ask for.
+        """
         self.workers.register(name, worker, concurrency=concurrency, on_interrupt=on_interrupt)
         for run in list(self.runs.values()):
             if run.missing:

@@ -8,7 +8,7 @@ newly owed is begun only once the decision is durable. A fresh start and a resum
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,13 +20,14 @@ from stepfold.interpreter import facts, signals
 from stepfold.interpreter.decide import Decision, decide
 from stepfold.interpreter.execution import EXPIRY, Execution
 from stepfold.interpreter.frames import Invocation
-from stepfold.interpreter.signals import Effect, Evaluate, Invoke, Offer, Signal, Sleep
+from stepfold.interpreter.signals import Attend, Effect, Evaluate, Invoke, Offer, Signal, Sleep
 from stepfold.language.failures import Failure
 from stepfold.work.workers import Call, NoWorker, TaskError
 from stepfold_store.contract import Conflict, Entry, Record, StoreClosed, Ticket
 
 from .deadlines import Deadline
 from .evaluating import evaluate
+from .jobs import Handing, Jobs, call_off
 from .timers import Alarm
 from .world import World
 
@@ -52,12 +53,16 @@ class Lane:
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """A decision on its way to the disk, with what the catalog learns from it, and what is owed once it is there."""
+    """A decision on its way to the disk, with what the catalog learns from it, and what is owed once it is there.
+
+    `unwanted` are jobs to be called off then.
+    """
 
     ticket: Ticket
     owed: list[Effect]
     ended: bool
     entry: Entry | None = None
+    unwanted: Sequence[Attend] = ()
 
 
 class Run:
@@ -84,6 +89,7 @@ class Run:
         self._rung: list[Signal] = []
         self._carrying_on = False
         self._closing = False
+        self._jobs = Jobs(execution.owed())
         self.folded = execution.version
         self.resumed = execution.version > 0 and execution.status == "RUNNING"
 
@@ -109,11 +115,12 @@ class Run:
         entry = world.entry(execution, decision.events, ended=ended)
         entries = () if entry is None else (entry,)
         ticket = world.store.submit(self.stream, before, (record(decision),), entries=entries)
+        unwanted = self._jobs.decided(signal, decision)
         for gone in decision.closed:
             self._cut_off(gone)
         if (self._alarms or self._scopes) and (asked := getattr(signal, "asked", 0)) not in execution.asked:
             self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
-        return Told(ticket, decision.owed, ended, entry)
+        return Told(ticket, decision.owed, ended, entry, unwanted)
 
     async def follow(self, told: Told) -> None:
         """Wait until a decision is durable, and begin what is owed then."""
@@ -140,10 +147,11 @@ class Run:
             raise
         self.entry = told.entry or self.entry
         self._has_begun()
+        for job in told.unwanted:
+            self._see_off(job)
         if told.ended:
             self._closing = True
-            if not self._scopes:
-                self._close()
+            self._close_if_done()
         elif self.execution.ready and not self._carrying_on:
             self._carrying_on = True
             self.world.spawn(self, self._carry_on)
@@ -197,6 +205,8 @@ class Run:
         for effect in owed:
             if isinstance(effect, Invoke):
                 self._line_up(effect)
+            elif isinstance(effect, Attend):
+                self.world.spawn(self, self._attend, effect)
             elif isinstance(effect, Sleep):
                 self._sleep(effect)
             elif isinstance(effect, Offer):
@@ -265,7 +275,7 @@ class Run:
             self.begin(rest)
         return mine
 
-    async def _perform(self, effect: Invoke) -> Signal | None:
+    async def _perform(self, effect: Invoke | Attend) -> Signal | None:
         """The outside work, and nothing else, under a scope that can be cancelled; None where it was decided away."""
         asked = effect.asked
         signal: Signal | None = None
@@ -273,12 +283,14 @@ class Run:
         with anyio.CancelScope() as scope:
             self._scopes[asked] = scope
             try:
-                call = self._call(effect)
-                if not effect.outward and (effect.timeout is not None or effect.heartbeat is not None):
-                    deadline = Deadline(self.world.clock, self.world.timers, effect, call, scope)
-                said = await self.world.workers.perform(call)
-                # Where the answer comes from outside, what the worker says is but a receipt.
-                signal = signals.Submitted(asked, said) if effect.outward else signals.Succeeded(asked, said)
+                if isinstance(effect, Attend):
+                    said = await self.world.workers.attend(self._call(effect.job), effect.receipt)
+                    signal = signals.Succeeded(asked, said)
+                else:
+                    call = self._call(effect)
+                    if not effect.outward and (effect.timeout is not None or effect.heartbeat is not None):
+                        deadline = Deadline(self.world.clock, self.world.timers, effect, call, scope)
+                    signal = await self._called(effect, call)
             except TaskError as error:
                 signal = signals.Failed(asked, Failure(error.error, error.cause))
             except NoWorker as missing:
@@ -295,10 +307,71 @@ class Run:
             return signals.TimedOut(asked, deadline.passed == "heartbeat")
         return signal
 
+    async def _called(self, effect: Invoke, call: Call) -> Signal | None:
+        """What is to be told of a call; of a job nothing: that it was handed over is told by whoever did that."""
+        workers, asked = self.world.workers, effect.asked
+        if workers.hands_over(effect.resource, effect.arguments):
+            handing = Handing()
+            self._jobs.sent(asked)
+            self._jobs.leaving += 1
+            self.world.spawn(self, self._hand_over, asked, call, handing)
+            await handing.arrived()
+            return None
+        said = await workers.perform(call)
+        # Where the answer comes from outside, what the worker says is but a receipt.
+        return signals.Submitted(asked, said) if effect.outward else signals.Succeeded(asked, said)
+
+    async def _hand_over(self, asked: int, call: Call, handing: Handing) -> None:
+        """Hand a job over, whatever becomes of its task meanwhile: without a receipt, nobody could call it off."""
+        try:
+            receipt = await self.world.workers.submit(call)
+            await checkpoint_if_cancelled()
+            left = self._jobs.arrived(asked)
+            told = self.decide(signals.Submitted(asked, receipt))
+            handing.over.set()
+            if told is not None:
+                await self.follow(told)
+            elif left:
+                await call_off(self.world.workers, call, receipt)
+        except (TaskError, NoWorker) as failed:
+            self._jobs.arrived(asked)
+            handing.failed = failed
+        except (Conflict, StoreClosed):
+            return
+        finally:
+            handing.over.set()
+            self._left()
+
+    async def _attend(self, effect: Attend) -> None:
+        """Wait for a job, and tell what came of it."""
+        if effect.asked not in self.execution.asked:
+            return
+        signal = await self._perform(effect)
+        if signal is not None and self.broken is None:
+            await checkpoint_if_cancelled()
+            try:
+                self.begin(await self.hear(signal))
+            except (Conflict, StoreClosed):
+                return
+
+    def _see_off(self, job: Attend) -> None:
+        """A job is wanted no more, and that is durable."""
+        self._jobs.leaving += 1
+        self.world.spawn(self, self._call_off, job)
+
+    async def _call_off(self, job: Attend) -> None:
+        try:
+            await call_off(self.world.workers, self._call(job.job), job.receipt)
+        finally:
+            self._left()
+
+    def _left(self) -> None:
+        self._jobs.leaving -= 1
+        self._close_if_done()
+
     def _performed(self, asked: int) -> None:
         del self._scopes[asked]
-        if not self._scopes and self._closing:
-            self._close()
+        self._close_if_done()
 
     def _miss(self, asked: int, missing: NoWorker) -> None:
         if all(known.resource != missing.resource for known in self.missing.values()):
@@ -375,7 +448,7 @@ class Run:
     def look_again(self) -> None:
         """A worker was registered: calls that found none are made again."""
         missing, self.missing = self.missing, {}
-        calls = [effect for effect in self.execution.owed() if isinstance(effect, Invoke)]
+        calls = [effect for effect in self.execution.owed() if isinstance(effect, Invoke | Attend)]
         self.begin(call for call in calls if call.asked in missing)
 
     @property
@@ -407,6 +480,10 @@ class Run:
                 lane.line.clear()
             self._hush(*self._alarms)
             self.world.lost(self, error)
+
+    def _close_if_done(self) -> None:
+        if self._closing and not self._scopes and not self._jobs.leaving:
+            self._close()
 
     def _close(self) -> None:
         """The end, once it is durable and every call that was cut off has ended."""

@@ -1,4 +1,7 @@
-"""Who does what a Task asks: a call, a worker, and the routing from the one to the other."""
+"""Who does what a Task asks: a call, a worker, and the routing from the one to the other.
+
+What is handed over and waited for (`.sync`) is another kind of work: `jobs.py` says which.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from stepfold.names import Home
 from stepfold.query.values import NULL, NotAdmitted, Value, admit_tree
 
 from . import lambdas
+from .jobs import Job, handed_over
 from .lambdas import Invocation
 
 logger = structlog.get_logger(__name__)
@@ -104,15 +108,16 @@ class NoWorker(Exception):
 
 
 class Registration:
-    """A worker under its name; `on_interrupt` says what a crash does to a call that was in flight."""
+    """A worker under its name, for calls or jobs or both; `on_interrupt` is what a crash does to a call in flight."""
 
-    __slots__ = ("_turns", "concurrency", "name", "on_interrupt", "outside_cap", "worker")
+    __slots__ = ("_turns", "concurrency", "job", "name", "on_interrupt", "outside_cap", "worker")
 
     def __init__(
-        self, name: str, worker: Worker, concurrency: int | None, on_interrupt: OnInterrupt, *, outside_cap: bool
+        self, name: str, worker: Worker | Job, concurrency: int | None, on_interrupt: OnInterrupt, *, outside_cap: bool
     ) -> None:
         self.name = name
-        self.worker = worker
+        self.worker: Worker | None = worker if callable(worker) else None
+        self.job: Job | None = worker if isinstance(worker, Job) else None
         self.concurrency = concurrency
         self.on_interrupt = on_interrupt
         self.outside_cap = outside_cap
@@ -121,19 +126,31 @@ class Registration:
         self._turns = anyio.Semaphore(concurrency, fast_acquire=True) if concurrency else None
 
     async def perform(self, call: Call, cap: anyio.Semaphore) -> Value:
-        """Wait for a turn, begin, and do it. Own turn first, so that one crowded function does not fill the cap."""
-        if self._turns is None:
-            return await self._within(cap, call)
-        async with self._turns:
-            return await self._within(cap, call)
+        """Wait for a turn, begin, and do it. Raises NoWorker where it does jobs alone."""
+        if self.worker is None:
+            raise NoWorker(call.resource)
+        return await self._in_turn(self.worker, call, cap)
 
-    async def _within(self, cap: anyio.Semaphore, call: Call) -> Value:
+    async def submit(self, call: Call, cap: anyio.Semaphore) -> Value:
+        """Wait for a turn, and hand the job over: its receipt. Raises NoWorker where it does no jobs."""
+        if self.job is None:
+            raise NoWorker(call.resource)
+        return await self._in_turn(self.job.submit, call, cap)
+
+    async def _in_turn(self, worker: Worker, call: Call, cap: anyio.Semaphore) -> Value:
+        # Own turn first, so that one crowded function does not fill the cap.
+        if self._turns is None:
+            return await self._within(cap, worker, call)
+        async with self._turns:
+            return await self._within(cap, worker, call)
+
+    async def _within(self, cap: anyio.Semaphore, worker: Worker, call: Call) -> Value:
         if self.outside_cap:
             call.begin()
-            return await _answer(self.worker, call)
+            return await _answer(worker, call)
         async with cap:
             call.begin()
-            return await _answer(self.worker, call)
+            return await _answer(worker, call)
 
 
 class Workers:
@@ -153,7 +170,7 @@ class Workers:
     def register(
         self,
         name_or_pattern: str,
-        worker: Worker,
+        worker: Worker | Job,
         *,
         concurrency: int | None = None,
         on_interrupt: OnInterrupt = "repeat",
@@ -211,6 +228,35 @@ class Workers:
             logger.warning("function failed", function=asked.name, error=failure.error, cause=failure.cause)
             payload = NULL
         return lambdas.wrap(asked, payload, request)
+
+    def hands_over(self, resource: str, arguments: Value) -> bool:
+        """Whether what a Task asks for is a job here: submitted, then attended to."""
+        if not handed_over(resource):
+            return False
+        found = self.find(resource, arguments)
+        return found is not None and found.job is not None
+
+    async def submit(self, call: Call) -> Value:
+        """Hand a job over when its turn has come: the receipt. Raises TaskError, NoWorker."""
+        found = self.find(call.resource, call.arguments)
+        if found is None:
+            raise NoWorker(call.resource)
+        return await found.submit(call, self._cap)
+
+    async def attend(self, call: Call, receipt: Value) -> Value:
+        """Wait for a job that was handed over: its result. Raises TaskError, NoWorker."""
+        job = self._job(call)
+        return await _answer(lambda call: job.wait(call, receipt), call)
+
+    async def call_off(self, call: Call, receipt: Value) -> None:
+        """Have a job cancelled that nobody wants any more. Raises what its worker does, NoWorker."""
+        await self._job(call).cancel(call, receipt)
+
+    def _job(self, call: Call) -> Job:
+        found = self.find(call.resource, call.arguments)
+        if found is None or found.job is None:
+            raise NoWorker(call.resource)
+        return found.job
 
     def _route(self, resource: str, arguments: Value) -> tuple[Registration | None, Invocation | None]:
         """The registration, and the function it stands for; no function where it takes the resource as it is."""
