@@ -90,6 +90,47 @@ def test_places_in_templates(sf, write):
     assert [Path(source).name for source in sources] == ["template.yaml", "template.yaml", "machine.asl.json"]
 
 
+UNKNOWN = """\
+Parameters:
+  Timeout: {Type: Number}
+  Function: {Type: "AWS::SSM::Parameter::Value<String>", Default: /functions/f}
+Resources:
+  File:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      DefinitionUri: machine.asl.json
+      DefinitionSubstitutions: {Timeout: !Ref Timeout, Next: !ImportValue Next}
+  Inline:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      Definition:
+        StartAt: T
+        States:
+          T: {Type: Task, Resource: !Ref Function, TimeoutSeconds: !Ref Timeout, Next: !GetAtt Other.Outputs.State}
+          W: {Type: Wait, Seconds: !FindInMap [Stages, !Ref Stage, Seconds], End: true}
+  Text:
+    Type: AWS::StepFunctions::StateMachine
+    Properties:
+      RoleArn: arn:aws:iam::123456789012:role/r
+      DefinitionString: !Sub '{"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": ${Timeout}, "End": true}}}'
+"""
+
+
+def test_what_only_aws_could_tell_stands_for_any_value(sf, write):
+    write("machine.asl.json", OPEN.replace(', "Paramters": {}', ""))
+    told = sf("check", write("template.yaml", UNKNOWN), "--format", "json")
+    assert findings(told) == []
+    assert json.loads(told.stdout)["files"][0]["warnings"] == []
+    assert sf("run", "template.yaml", "--machine", "Text").exit_code == 2
+
+
+def test_a_definition_of_a_template_that_cannot_be_read_has_its_own_place(sf, write):
+    write("machine.asl.json", '{"StartAt":\n oops}')
+    told = json.loads(sf("check", write("template.yaml", UNKNOWN), "--format", "json").stdout)
+    (machine,) = told["files"][0]["machines"]
+    assert (machine["source"], machine["diagnostics"][0]["line"]) == ("machine.asl.json", 2)
+
+
 def test_codes_can_be_left_out(sf, write):
     file = write("m.asl.json", OPEN)
     assert sf("check", file, "--ignore", "SCHEMA_VALIDATION_FAILED").exit_code == 0

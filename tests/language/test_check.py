@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stepfold.language.advice import advise
 from stepfold.language.check import check
 from stepfold.language.diagnostics import ERROR, WARNING, Diagnostic, as_invalid_definition
 
@@ -684,9 +685,10 @@ WORDS = [
     "ReaderConfig", "ResultWriter",
     "Timestamp", "Seconds", "InputPath", "ResultPath", "ItemBatcher", "Output", "Result", "HeartbeatSeconds",
 ]  # fmt: skip
-LIKELY = st.sampled_from(
-    ["$.a", "$", "{% 1 %}", "{%", "States.UUID()", "JSONata", "DISTRIBUTED", "A", "", FUNCTION, ACTIVITY]
-)
+LIKELY = st.sampled_from([
+    "$.a", "$", "{% 1 %}", "{% $states.result ?: $v %}", "{% 1 + %}", "{%", "${X}", "States.UUID()", "States.ALL",
+    "JSONata", "DISTRIBUTED", "A", "", FUNCTION, ACTIVITY, "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+])  # fmt: skip
 LANGUAGE_LIKE = st.recursive(
     ANY_JSON | LIKELY | st.sampled_from(TYPES),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=6),
@@ -709,3 +711,4 @@ def test_no_states_make_a_check_crash(states: Json, start: Json, open_: bool):
     definition = {"StartAt": start, "States": states}
     for kind in ("STANDARD", "EXPRESS"):
         assert all(isinstance(found, Diagnostic) for found in check(definition, type=kind, placeholders=open_))
+    assert all(found.severity == WARNING for found in advise(definition, placeholders=open_))

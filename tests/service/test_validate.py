@@ -43,6 +43,17 @@ async def test_warnings_are_told_where_they_are_asked_for_and_fail_nothing(valid
     assert [(one["severity"], one["code"]) for one in told["diagnostics"]] == [("WARNING", "PASS_RESULT_IS_STATIC")]
 
 
+async def test_jsonata_is_parsed_and_own_advice_is_not_told(validate):
+    task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Arguments": {}, "End": True}
+    good = {"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {**task, "Output": "{% $states.result %}"}}}
+    assert await validate(json.dumps(good), severity="WARNING") == {
+        "result": "OK", "diagnostics": [], "truncated": False}
+    bad = {**good, "States": {"A": {**task, "Arguments": {"a": ["{% $states.result & name %}"]}}}}
+    assert (await validate(json.dumps(bad)))["diagnostics"] == [{
+        "severity": "ERROR", "code": "UNSUPPORTED_JSONATA_EXPRESSION", "location": "/States/A/Arguments/a[0]",
+        "message": "Reference to 'name' at the top level is not supported."}]
+
+
 async def test_no_more_than_was_asked_for(validate):
     wrong = json.dumps({"StartAt": "S0", "States": {f"S{number}": {"Type": "Odd"} for number in range(150)}})
     for asked, told in ((3, 3), (0, 100), (None, 100), (100, 100)):

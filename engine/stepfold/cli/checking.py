@@ -17,7 +17,7 @@ from stepfold.language.projects import Project, ProjectError
 from stepfold.query.values import admit, tree
 
 from .outcome import Exit
-from .sources import Found, find_machines, unreadable
+from .sources import Found, find_machines, near, unreadable
 
 
 class Finding(NamedTuple):
@@ -59,8 +59,8 @@ def check_file(file: Path, ignored: Collection[str] = ()) -> Report:
     try:
         machines, project = find_machines(file)
     except (ProjectError, InvalidDefinition) as error:
-        findings = [Finding(found, _place(error)) for found in unreadable(error)]
-        return Report(file, [_checked(None, file, findings, ignored)])
+        source, span = _place(error, file)
+        return Report(file, [_checked(None, source, [Finding(one, span) for one in unreadable(error)], ignored)])
     return Report(file, [_checked(one.name, one.source, _findings(one), ignored) for one in machines], project)
 
 
@@ -80,12 +80,13 @@ def _checked(name: str | None, source: Path, findings: list[Finding], ignored: C
         return Checked(name, source, "", kept)
 
 
-def _place(error: Exception) -> Span | None:
-    """Where a file cannot be read on."""
+def _place(error: Exception, file: Path) -> tuple[Path, Span | None]:
+    """Which file cannot be read on, and where in it."""
     cause = error if isinstance(error, ProjectError) else error.__cause__
-    if isinstance(cause, ProjectError) and cause.line is not None and cause.column is not None:
-        return Span(cause.line, cause.column, cause.column + 1)
-    return None
+    if not isinstance(cause, ProjectError) or cause.file is None or cause.line is None or cause.column is None:
+        return file, None
+    source = file if cause.file == file.absolute() else near(cause.file)
+    return source, Span(cause.line, cause.column, cause.column + 1)
 
 
 def _findings(machine: Found) -> list[Finding]:

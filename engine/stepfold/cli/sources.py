@@ -150,7 +150,7 @@ def find_machines(file: Path) -> tuple[list[Found], Project | None]:
 def _found(machine: ProjectMachine, template: Path) -> Found:
     source = Path(machine.source)
     if source != template.absolute():
-        return Found(machine.name, machine.definition, machine.type, _near(source))
+        return Found(machine.name, machine.definition, machine.type, near(source))
     property_ = f"/Resources/{machine.logical_id}/Properties/Definition"
     wrapped = ("", "/Fn::Sub", "/Fn::Sub[0]", "[0]")
     return Found(
@@ -159,7 +159,7 @@ def _found(machine: ProjectMachine, template: Path) -> Found:
     )
 
 
-def _near(path: Path) -> Path:
+def near(path: Path) -> Path:
     """The path as it is written from here."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

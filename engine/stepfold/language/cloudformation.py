@@ -34,9 +34,22 @@ class Misfit(Exception):
 
 
 class Stack:
-    """A template with its parameters set. `resolve` writes out the references in any part of it."""
+    """A template with its parameters set. `resolve` writes out the references in any part of it.
 
-    def __init__(self, template: Mapping[str, Tree], source: object, home: Home, given: Mapping[str, str]) -> None:
+    With `left_open` what cannot be known stands as a `${placeholder}`, without a warning.
+    """
+
+    def __init__(
+        self,
+        template: Mapping[str, Tree],
+        source: object,
+        home: Home,
+        given: Mapping[str, str],
+        *,
+        left_open: bool = False,
+    ) -> None:
+        self.left_open = left_open
+        self.open_names: set[str] = set()
         self.source = source
         self.home = home
         self.resources = _table(template, "Resources")
@@ -55,6 +68,15 @@ class Stack:
     def warn(self, message: str) -> None:
         """Note something that the reader of the template should know."""
         self._warnings[f"{self.source}: {message}"] = None
+
+    def guess(self, name: str, stands: str, message: str) -> str:
+        """What stands for something that only AWS or the caller could tell: readable text with a warning."""
+        if not self.left_open:
+            self.warn(message)
+            return stands
+        plain = re.sub(r"[^A-Za-z0-9_.:-]+", "-", name) or "-"
+        self.open_names.add(plain)
+        return f"${{{plain}}}"
 
     def resolve(self, value: Tree) -> Tree:
         """The value with every reference written out; `NO_VALUE` where it comes to nothing."""
@@ -179,13 +201,12 @@ class Stack:
     def _call(self, name: str, argument: Tree) -> Tree:
         function = INTRINSICS.get(name)
         if function is None:
-            self.warn(f"{name} is not carried out; the text {name!r} stands in its place")
-            return name
+            return self.guess(name, name, f"{name} is not carried out; the text {name!r} stands in its place")
         try:
             return function(self, argument)
         except Misfit:
-            self.warn(f"{name} does not take {_short(argument)}; the text {name!r} stands in its place")
-            return name
+            message = f"{name} does not take {_short(argument)}; the text {name!r} stands in its place"
+            return self.guess(name, name, message)
         except RecursionError:
             raise ProjectError(f"{self.source}: {name} refers to itself: {_short(argument)}") from None
 
@@ -209,10 +230,10 @@ class Stack:
     def _parameter(self, name: str) -> Tree:
         about = self._about(name)
         value = self._given.get(name, about.get("Default"))
-        if value is None:
-            self.warn(f"parameter {name} has no value; give it one. Its name stands in its place")
-            return name
         sort = as_text(about.get("Type", "String"))
+        if value is None or (self.left_open and sort.startswith("AWS::SSM::") and name not in self._given):
+            message = f"parameter {name} has no value; give it one. Its name stands in its place"
+            return self.guess(name, name, message)
         if sort.startswith("List<") or "CommaDelimitedList" in sort:
             return [part.strip() for part in as_text(value).split(",")]
         return _number(as_text(value)) if sort == "Number" else as_text(value)
@@ -233,8 +254,8 @@ class Stack:
             "AWS::URLSuffix": "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
         }
         if name not in known:
-            self.warn(f"{name} is not known; its name stands in its place")
-        return known.get(name, name)
+            return self.guess(name, name, f"{name} is not known; its name stands in its place")
+        return known[name]
 
     def _implied(self, name: str, attribute: str = "") -> str:
         """What SAM makes beside a resource: its role, the version and the alias of a function."""
@@ -249,13 +270,13 @@ class Stack:
         owner, made, alias = name.partition("Alias")
         if made and alias and self.type_of(owner):
             return f"{self.arn(owner)}:{alias}"
-        self.warn(f"{name} is neither a parameter nor a resource of the template; its name stands in its place")
-        return name
+        message = f"{name} is neither a parameter nor a resource of the template; its name stands in its place"
+        return self.guess(name, name, message)
 
     def foreign(self, name: str, where: str) -> str:
         """What another stack gives, which nobody here can look up."""
-        self.warn(f"{where} comes from another stack; a readable ARN stands in its place")
-        return self._arn(FUNCTION, re.sub(r"[^A-Za-z0-9-_]+", "-", name))
+        readable = self._arn(FUNCTION, re.sub(r"[^A-Za-z0-9-_]+", "-", name))
+        return self.guess(name, readable, f"{where} comes from another stack; a readable ARN stands in its place")
 
     def _queue_url(self, logical_id: str) -> str:
         account, region, _ = self.home
@@ -359,8 +380,8 @@ def _find_in_map(stack: Stack, argument: Tree) -> Tree:
                 return stack.resolve(row[second])
             if len(rest) > 2 and isinstance(rest[2], dict) and "DefaultValue" in rest[2]:
                 return stack.resolve(rest[2]["DefaultValue"])
-            stack.warn(f"mapping {name} has no {top}.{second}; {second!r} stands in its place")
-            return second
+            message = f"mapping {name} has no {top}.{second}; {second!r} stands in its place"
+            return stack.guess(f"{name}.{top}.{second}", second, message)
     raise Misfit
 
 

@@ -31,11 +31,14 @@ _BARE_PLACEHOLDER = re.compile(r"[:\[,]\s*(\$\{[A-Za-z0-9_.:-]+\})")
 class ProjectError(ValueError):
     """A project file that cannot be read; the message names the file, the place in it, and what would help.
 
-    `line` and `column` count from 1; None where there is no place.
+    `line` and `column` of `file` count from 1; None where there is no place in a file.
     """
 
-    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+    def __init__(
+        self, message: str, line: int | None = None, column: int | None = None, file: Path | None = None
+    ) -> None:
         super().__init__(message)
+        self.file = file
         self.line = line
         self.column = column
 
@@ -141,11 +144,11 @@ def definition_text(text: str, source: object, fill: Mapping[str, str] = NOTHING
     """
     if not text.lstrip().startswith("{"):
         return write(_object(read_tree(text, source, fill), source))
-    if left_open:
-        text = _BARE.sub(lambda found: f'"{found[1]}"' if found[1] and found[1][2:-1] not in fill else found[0], text)
     problem: json.JSONDecodeError | None = None
     for values in (fill, {name: write(value)[1:-1] for name, value in fill.items()}):
         filled = fill_in(text, values)
+        if left_open:
+            filled = _BARE.sub(lambda found: f'"{found[1]}"' if found[1] else found[0], filled)
         try:
             json.loads(filled)
         except json.JSONDecodeError as error:
@@ -249,7 +252,8 @@ def _kind(tree: Tree) -> str:
 
 
 def _at(source: object, line: int, column: int, what: str) -> ProjectError:
-    return ProjectError(f"{source}: line {line}, column {column}: {what}", line, column)
+    file = source if isinstance(source, Path) else None
+    return ProjectError(f"{source}: line {line}, column {column}: {what}", line, column, file)
 
 
 def _not_json(text: str, source: object, problem: json.JSONDecodeError | None) -> ProjectError:

@@ -81,13 +81,13 @@ def read_project(
     """The machines and functions of the template at `path`, its references written out; raises ProjectError.
 
     `parameters` are values for the template's parameters; a name that begins with `AWS::` sets a pseudo parameter.
-    With `left_open` placeholders that the template gives no value may stand in a definition without quotes.
+    With `left_open` a `${placeholder}` stands in a definition for whatever is not known, also without quotes.
     """
     path = Path(path).absolute()
     template = read_tree(read_file(path), path)
     if not is_template(template):
         raise ProjectError(f"{path}: not a SAM or CloudFormation template: it has no Resources object")
-    stack = Stack(template, path, home, parameters)
+    stack = Stack(template, path, home, parameters, left_open=left_open)
     found = Project()
     for logical_id, resource in _resources(stack):
         kind = resource.get("Type")
@@ -95,7 +95,7 @@ def read_project(
             if kind in FUNCTIONS:
                 found.functions.append(_function(stack, logical_id, resource, template, path.parent))
             elif kind in MACHINES:
-                found.machines.append(_machine(stack, logical_id, resource, path, left_open=left_open))
+                found.machines.append(_machine(stack, logical_id, resource, path))
             elif kind in NESTED:
                 stack.warn(f"{logical_id}: a nested template is not read; read it by itself")
         except _PassedOver as reason:
@@ -138,16 +138,16 @@ def _properties(resource: Mapping[str, Tree]) -> dict[str, Tree]:
 # --- machines
 
 
-def _machine(
-    stack: Stack, logical_id: str, resource: Mapping[str, Tree], path: Path, *, left_open: bool
-) -> ProjectMachine:
+def _machine(stack: Stack, logical_id: str, resource: Mapping[str, Tree], path: Path) -> ProjectMachine:
     properties = _properties(resource)
-    definition, source = _definition(stack, logical_id, resource, path, left_open=left_open)
+    definition, source = _definition(stack, logical_id, resource, path)
     sort = stack.text(properties.get("Type", properties.get("StateMachineType"))) or "STANDARD"
     if sort not in {"STANDARD", "EXPRESS"}:
         stack.warn(f"{logical_id}: its type {sort!r} is neither STANDARD nor EXPRESS; it is taken for STANDARD")
         sort = "STANDARD"
     for name in placeholders(definition):
+        if name in stack.open_names:
+            continue
         stack.warn(f"{logical_id}: ${{{name}}} stands in its definition; DefinitionSubstitutions give it no value")
     role = stack.text(properties.get("Role", properties.get("RoleArn")))
     return ProjectMachine(
@@ -160,9 +160,7 @@ def _machine(
     )
 
 
-def _definition(
-    stack: Stack, logical_id: str, resource: Mapping[str, Tree], path: Path, *, left_open: bool
-) -> tuple[str, Path]:
+def _definition(stack: Stack, logical_id: str, resource: Mapping[str, Tree], path: Path) -> tuple[str, Path]:
     """The text of a machine's definition, and the file it stands in."""
     properties = _properties(resource)
     fill = _substitutions(stack, logical_id, properties)
@@ -170,16 +168,16 @@ def _definition(
         if (where := properties.get(place)) is not None:
             file = path.parent / _local(stack.resolve(where), place, resource, path.parent)
             try:
-                return definition_text(read_file(file), file, fill, left_open=left_open), file
+                return definition_text(read_file(file), file, fill, left_open=stack.left_open), file
             except ProjectError as error:
                 message = f"{error} ({place} of {logical_id} in {path.name})"
-                raise ProjectError(message, error.line, error.column) from None
+                raise ProjectError(message, error.line, error.column, error.file) from None
     for place in ("DefinitionString", "Definition"):
         inline = stack.resolve(properties.get(place))
         if isinstance(inline, dict):
             inline = write(inline)
         if isinstance(inline, str) and inline.strip():
-            return definition_text(inline, f"{path}: {place} of {logical_id}", fill, left_open=left_open), path
+            return definition_text(inline, f"{path}: {place} of {logical_id}", fill, left_open=stack.left_open), path
         if inline is not None:
             raise _PassedOver(f"its {place} is neither text nor an object")
     raise _PassedOver("it has no definition: DefinitionUri, Definition or DefinitionString")
