@@ -155,9 +155,14 @@ def outward(
 def within(execution: Execution, value: Value, what: str, did: str = "returned a result") -> Value:
     """The value itself, if the payload limit allows it; raises Met, which names `what` in AWS's words."""
     if len(value) > execution.started.limits.payload:
-        cause = f"The state/task '{what}' {did} with a size exceeding the maximum number of bytes service limit."
-        raise Met(Failure(DATA_LIMIT_EXCEEDED, cause))
+        raise Met(too_large(what, did))
     return value
+
+
+def too_large(what: str, did: str = "returned a result") -> Failure:
+    """A payload past its limit."""
+    cause = f"The state/task '{what}' {did} with a size exceeding the maximum number of bytes service limit."
+    return Failure(DATA_LIMIT_EXCEEDED, cause)
 
 
 def assigned(

@@ -162,13 +162,13 @@ def _hear(execution: Execution, signal: Signal, moment: Moment, record: Record) 
             pass
         case _:
             if (task_asked := _call(execution, signal.asked)) is not None:
-                _answer(execution, signal.asked, _said(task_asked, signal, moment), record)
+                _answer(execution, signal.asked, _said(execution, task_asked, signal, moment), record)
 
 
-def _said(call: Invocation, signal: Signal, moment: Moment) -> Facts:
+def _said(execution: Execution, call: Invocation, signal: Signal, moment: Moment) -> Facts:
     match signal:
         case signals.Succeeded():
-            return task.succeeded(signal)
+            return task.succeeded(execution, call, signal)
         case signals.Failed():
             return task.failed(signal)
         case signals.TimedOut():

@@ -10,6 +10,7 @@ from stepfold import names
 from stepfold.language import states
 from stepfold.language.failures import QUERY_EVALUATION_ERROR, TASK_FAILED, TIMEOUT
 from stepfold.language.limits import MAX_WAIT_SECONDS
+from stepfold.language.resources import parse_resource
 from stepfold.language.timestamps import instant
 from stepfold.query.jsonata.dialect import Expression
 from stepfold.query.template import Moment, QueryError, Scope
@@ -34,7 +35,7 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     resource = step.asked
     token = None if resource.pattern == "answer" and not resource.outward else _token(execution, moment)
     arguments = dataflow.arguments(step, execution, frame, moment, token)
-    dataflow.within(execution, arguments, _said(step), "provided parameters")
+    dataflow.within(execution, arguments, resource.sized, "provided parameters")
     raw = dataflow.scope(execution, frame, frame.input)
     timeout, heartbeat = dataflow.literal(state.timeout_seconds), dataflow.literal(state.heartbeat_seconds)
     if step.timeout is not None:
@@ -67,16 +68,11 @@ def _token(execution: Execution, moment: Moment) -> str:
     return names.task_token(execution.started.arn, execution.version + 1, moment.secret(_TOKEN_BYTES))
 
 
-def _said(step: Step) -> str:
-    """What AWS calls the task in its texts about size: the service, or the function's ARN (language notes, 11)."""
-    return step.asked.arn if step.asked.family != "Task" else step.asked.kind
-
-
 def conclude(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
     """Task, Parallel or Map with its result: shape it and leave."""
     step = machine.steps[frame.state]
-    what = _said(step) if step.type == "Task" else step.name
-    dataflow.within(execution, frame.value, what)
+    if step.type != "Task":  # (a Task with too large a result has failed)
+        dataflow.within(execution, frame.value, step.name)
     assigned = dataflow.assigned(step, execution, frame, frame.value, moment, frame.value)
     value = dataflow.output(step, execution, frame, frame.value, moment)
     yield from leave(step, execution, frame, value, step.next, assigned)
@@ -179,9 +175,13 @@ def submitted(call: Invocation, signal: signals.Submitted) -> Facts:
         yield facts.TaskSubmitted(signal.output)
 
 
-def succeeded(signal: signals.Succeeded) -> Facts:
-    """The result is there."""
-    yield facts.TaskSucceeded(signal.output)
+def succeeded(execution: Execution, call: Invocation, signal: signals.Succeeded) -> Facts:
+    """The result is there; one past the payload limit is the task's failure (recorded)."""
+    if len(signal.output) > execution.started.limits.payload:
+        failure = dataflow.too_large(parse_resource(call.resource).sized)
+        yield facts.TaskFailed(failure.error, failure.cause)
+    else:
+        yield facts.TaskSucceeded(signal.output)
 
 
 def failed(signal: signals.Failed) -> Facts:

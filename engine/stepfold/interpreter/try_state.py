@@ -23,7 +23,9 @@ from stepfold.language import states
 from stepfold.language.failures import EXCEED_TOLERATED_FAILURE_THRESHOLD, RUNTIME, TIMEOUT, Failure
 from stepfold.language.limits import Limits
 from stepfold.language.machine import Machine
-from stepfold.language.steps import NOTHING, Place, Step
+from stepfold.language.rules import Rule
+from stepfold.language.steps import NOTHING, Caught, Place, Step
+from stepfold.query.jsonata.dialect import compile_expression, is_expression
 from stepfold.query.jsonpath.dialect import compile_path
 from stepfold.query.template import Moment, Overrun, QueryError, Scope, Template, Variables
 from stepfold.query.values import EMPTY_ARRAY, EMPTY_OBJECT, Json, Value, items, join, text, tree
@@ -41,7 +43,6 @@ _SEEN: Final = {
     "Parameters": "afterParameters",
     "Arguments": "afterArguments",
     "ItemsPath": "afterItemsPath",
-    "Items": "afterItemsPath",
 }
 """Which fields AWS shows the outcome of, and under which names; ResultSelector and ResultPath are seen at their end."""
 _NOT_TOLD: Final = {"Parallel": ("afterInputPath", "afterParameters")}
@@ -108,7 +109,7 @@ class Trial:
             input=setting.input, arn=setting.arn, name=setting.arn.rpartition(":")[2], machine=setting.machine,
             definition=machine.digest, start=name, limits=Limits.aws(), role=setting.role, region=setting.region,
         ))
-        if self.step.type == "Fail":
+        if self.step.type == "Fail" and not self.step.jsonata:
             self.noted["afterInputPath"] = setting.input
         self._go_on(moment)
 
@@ -195,13 +196,13 @@ class Trial:
         self._record.at = max(moment.now, self._record.at)
         self._record(fact, self.frame)
 
-    def begun(self, fact: facts.ParallelStarted | facts.MapStarted) -> facts.TaskScheduled:
+    def begun(self, fact: facts.ParallelStarted | facts.MapStarted, moment: Moment) -> facts.TaskScheduled:
         """A Parallel or Map begins: note what of, and have it wait as a task does."""
         if isinstance(fact, facts.MapStarted):
             self.count = fact.length
             self.noted["maxConcurrency"] = fact.concurrency
             self._array = self.frame.value if fact.items is msgspec.UNSET else fact.items
-            self._over_threshold = self._too_many_failed(self.step.of(states.Map), fact.length)
+            self._over_threshold = self._too_many_failed(self.step.of(states.Map), fact.length, moment)
         return facts.TaskScheduled(self.step.name)
 
     # --- its fields ---------------------------------------------------------------------------------------------------
@@ -210,19 +211,22 @@ class Trial:
         """The step with every field asked for outside, its retriers worn by the retries before, its result watched."""
         worn = tuple(_worn(retrier, self.setting.retries) for retrier in step.retry)
         changes: dict[str, Any] = {"heavy_rules": True, "retry": worn}
-        for attribute, field in _PIPES.items():
-            pipe = getattr(step, attribute)
-            written = _Constant(EMPTY_OBJECT) if pipe is NOTHING else pipe or compile_path("$", field=field)
-            changes[attribute] = _outside(written)
+        changes["catch"] = tuple(_parts_outside(caught) for caught in step.catch)
+        changes["rules"] = tuple(_rule_outside(rule) for rule in step.rules)
         for attribute in _FIELDS:
             template = getattr(step, attribute)
-            if template is None and attribute == "arguments" and step.type in {"Pass", "Task"}:
+            if template is None and attribute == "arguments" and step.type in {"Pass", "Task"} and not step.jsonata:
                 template = compile_path("$", field="Parameters")  # absent, it is shown all the same
             if template is not None:
                 changes[attribute] = _outside(template)
         if step.type == "Map" and self._reads(step):
             changes["items"] = _outside(_Constant(self.setting.read or EMPTY_ARRAY))
-        changes["result_path"] = _Watched(self, step.result_path)
+        if not step.jsonata:
+            for attribute, field in _PIPES.items():
+                pipe = getattr(step, attribute)
+                written = _Constant(EMPTY_OBJECT) if pipe is NOTHING else pipe or compile_path("$", field=field)
+                changes[attribute] = _outside(written)
+            changes["result_path"] = _Watched(self, step.result_path)
         return dataclasses.replace(step, **changes)
 
     def _reads(self, step: Step) -> bool:
@@ -244,7 +248,7 @@ class Trial:
             cause = f"The expression of the field '{field}' takes too many steps."
             self._tell(facts.EvaluationAnswered(field, error=RUNTIME, cause=cause), moment)
         else:
-            if field in _SEEN and not (field in {"Items", "ItemsPath"} and self._reads(self.step)):
+            if field in _SEEN and not (field == "ItemsPath" and self._reads(self.step)):
                 self.noted[_SEEN[field]] = value
             self._tell(facts.EvaluationAnswered(field, value), moment)
 
@@ -308,25 +312,30 @@ class Trial:
 
     # --- the items that a Map's mock says have failed -----------------------------------------------------------------
 
-    def _too_many_failed(self, state: states.Map, length: int) -> bool:
+    def _too_many_failed(self, state: states.Map, length: int, moment: Moment) -> bool:
         failed = self.setting.failures or 0
         count = self._threshold(
-            "toleratedFailureCount", state.tolerated_failure_count, state.tolerated_failure_count_path
+            "toleratedFailureCount", state.tolerated_failure_count, state.tolerated_failure_count_path, moment
         )
         share = self._threshold(
-            "toleratedFailurePercentage", state.tolerated_failure_percentage, state.tolerated_failure_percentage_path
+            "toleratedFailurePercentage",
+            state.tolerated_failure_percentage,
+            state.tolerated_failure_percentage_path,
+            moment,
         )
         # With neither, none is exceeded, however many failed (recorded).
         return (count is not None and failed > count) or (share is not None and failed * 100 > share * length)
 
-    def _threshold(self, name: str, written: float | str | None, path: str | None) -> float | None:
+    def _threshold(self, name: str, written: float | str | None, path: str | None, moment: Moment) -> float | None:
         """A threshold as the state says it, noted; what is no number is passed over (unverified: AWS may fail it)."""
-        if path is not None:
-            seen = Scope(self.noted.get("afterInputPath", self.setting.input), dict)
-            try:
-                written = compile_path(path).pick(self._scope(seen))
-            except QueryError:
-                return None
+        seen = self._scope(Scope(self.noted.get("afterInputPath", self.setting.input), dict))
+        try:
+            if path is not None:
+                written = compile_path(path).pick(seen)
+            elif is_expression(written):
+                written = compile_expression(str(written)).pick(seen, moment)
+        except (QueryError, Overrun):
+            return None
         if isinstance(written, bool) or not isinstance(written, int | float):
             return None
         if isinstance(written, float):
@@ -340,11 +349,12 @@ class Trial:
 class _Watching(Record):
     """A record that keeps to one state: what begins branches or items has it wait instead."""
 
-    __slots__ = ("last_fact", "trial")
+    __slots__ = ("last_fact", "moment", "trial")
 
     def __init__(self, trial: Trial, moment: Moment) -> None:
         super().__init__(trial.execution, moment)
         self.trial = trial
+        self.moment = moment
         self.last_fact: facts.Fact | None = None
 
     def all(self, frame: Frame, rule: Facts) -> None:
@@ -354,7 +364,7 @@ class _Watching(Record):
     def _kept(self, rule: Facts) -> Iterator[facts.Fact | On]:
         for said in rule:
             if isinstance(said, facts.ParallelStarted | facts.MapStarted):
-                yield self.trial.begun(said)
+                yield self.trial.begun(said, self.moment)
                 return
             yield said
             if isinstance(said, facts.StateExited):  # with the block's end, another fact would follow
@@ -369,14 +379,26 @@ class _Watching(Record):
 
 
 def _outside(template: Any) -> Any:
-    """The template as one that is always evaluated outside of a decision."""
+    """The template, if there is one, as one that is always evaluated outside of a decision."""
+    if template is None:
+        return None
     heavy = copy.copy(template)
     heavy.heavy = True
     return heavy
 
 
+def _parts_outside(caught: Caught) -> Caught:
+    return dataclasses.replace(caught, output=_outside(caught.output), assign=_outside(caught.assign))
+
+
+def _rule_outside(rule: Rule) -> Rule:
+    return msgspec.structs.replace(rule, output=_outside(rule.output), assign=_outside(rule.assign))
+
+
 class _Constant:
     """A template that stands for one value."""
+
+    heavy = False
 
     def __init__(self, value: Value) -> None:
         self.value = value

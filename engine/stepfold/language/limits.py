@@ -26,6 +26,8 @@ LABEL_CHARACTERS = 40
 """The longest Label of a Map (AWS)."""
 READER_ITEMS = 100_000_000
 """The most items that an ItemReader may be told to read (AWS)."""
+PAYLOAD_BYTES = 262_144
+"""The largest input, result or output of a state (AWS)."""
 BATCH_BYTES = 262_144
 """The largest MaxInputBytesPerBatch of an ItemBatcher (AWS)."""
 EXPRESS_SECONDS = 300
@@ -58,7 +60,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     profile: str = "aws"
-    payload: int = 262_144
+    payload: int = PAYLOAD_BYTES
     history: int | None = 25_000
     map_frames: int = 10_000
     error_characters: int = 256

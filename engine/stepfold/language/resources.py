@@ -35,6 +35,11 @@ class Resource(NamedTuple):
         return self.family == "Activity" or self.pattern == "waitForTaskToken"
 
     @property
+    def sized(self) -> str:
+        """What AWS calls it in its texts about size: the service, or the ARN (language notes, section 11)."""
+        return self.kind if self.family == "Task" else self.arn
+
+    @property
     def recorded(self) -> str:
         """The `resource` of its Task history events."""
         return f"{self.action}.{self.suffix}" if self.suffix else self.action

@@ -22,8 +22,9 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
+from stepfold.language.limits import PAYLOAD_BYTES
 from stepfold.names import Home, parse_arn
-from stepfold.query.values import NULL, NotAdmitted, Value, admit, tree
+from stepfold.query.values import NULL, NotAdmitted, Value, admit, text, tree
 
 from . import lambdas
 from .functions import LAMBDA_SECONDS, per_machine
@@ -321,6 +322,8 @@ def _result(outcome: Outcome, request: str) -> Value:
     try:
         return admit(outcome.body)
     except NotAdmitted as error:
+        if len(outcome.body) > PAYLOAD_BYTES:
+            return text(outcome.body.decode(errors="replace"))  # its size is what AWS looks at first (recorded)
         # Our bootstraps never send such an answer; what AWS says to it is not recorded.
         raise TaskError(lambdas.UNKNOWN, lambdas.cause(
             errorType=lambdas.UNKNOWN, errorMessage=f"RequestId: {request} Error: the response is not JSON: {error}",
