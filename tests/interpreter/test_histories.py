@@ -20,7 +20,7 @@ from stepfold.interpreter.simulate import Answer, Asked, Said, Simulation
 from stepfold.language.failures import Failure
 from stepfold.language.limits import Limits
 from stepfold.language.machine import load
-from stepfold.query.values import Value, text
+from stepfold.query.values import Value, text, tree
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f"
 SERVICE = "arn:aws:states:::sqs:sendMessage"
@@ -500,7 +500,8 @@ def test_items_at_work_are_aborted_where_the_next_one_cannot_be_selected() -> No
     check(
         simulation,
         "2<0 MapStateEntered", "3<2 MapStateStarted", "4<3 MapIterationStarted 0", "5<3 MapIterationAborted 0",
-        "6<3 MapStateExited", "7<6 SucceedStateEntered", "8<7 SucceedStateExited", "9<8 ExecutionSucceeded",
+        "6<3 MapStateFailed", "7<6 MapStateExited", "8<7 SucceedStateEntered", "9<8 SucceedStateExited",
+        "10<9 ExecutionSucceeded",
     )
 
 
@@ -514,3 +515,64 @@ def test_they_are_aborted_too_where_that_comes_later_and_the_map_is_tried_again(
     assert simulation.execution.ending is not None
     assert simulation.execution.ending.error == "States.IntrinsicFailure"
     assert not simulation.execution.asked
+
+
+# --- JSONata, and variables -------------------------------------------------------------------------------------------
+
+JSONATA = {"QueryLanguage": "JSONata"}
+
+
+def test_a_failed_expression_follows_what_was_before_its_state_but_in_a_wait() -> None:
+    bad = {"Output": "{% $states.input.none %}", "End": True}
+    simulation = ran(block(P={"Type": "Pass", "Next": "Q"}, Q={"Type": "Pass", **JSONATA, **bad}), {})
+    check(
+        simulation,
+        "2<0 PassStateEntered", "3<2 PassStateExited", "4<3 PassStateEntered", "5<3 EvaluationFailed",
+        "6<5 ExecutionFailed",
+    )
+    simulation = ran(block(W={"Type": "Wait", **JSONATA, "Seconds": "{% 'x' %}", "End": True}), {})
+    check(simulation, "2<0 WaitStateEntered", "3<2 EvaluationFailed", "4<3 ExecutionFailed")
+
+
+def test_a_failed_expression_can_be_tried_again_and_caught() -> None:
+    machine = block(T={
+        **TASK, **JSONATA, "Arguments": "{% $states.input.none %}", "Retry": [{**ALL, "MaxAttempts": 1}],
+        "Catch": [{**ALL, "Output": "{% $states.errorOutput.Error %}", "Assign": {"e": "{% $states.input.n %}"},
+                   "Next": "S"}]}, S={"Type": "Succeed", **JSONATA, "Output": ["{% $states.input %}", "{% $e %}"]})
+    simulation = ran(machine, {"n": 1})
+    check(
+        simulation,
+        "2<0 TaskStateEntered", "3<0 EvaluationFailed", "4<3 EvaluationFailed", "5<4 TaskStateExited",
+        "6<5 SucceedStateEntered", "7<6 SucceedStateExited", "8<7 ExecutionSucceeded",
+    )
+    assert tree(simulation.execution.root.value) == ["States.QueryEvaluationError", 1]
+
+
+def test_a_catcher_whose_own_expression_fails_catches_nothing() -> None:
+    simulation = ran(block(T={
+        **TASK, **JSONATA, "Arguments": "{% $states.input.none %}",
+        "Catch": [{**ALL, "Output": "{% $states.errorOutput.none %}", "Next": "S"}]}, S={"Type": "Succeed"}), {})
+    assert [line.partition(" ")[2] for line in told(simulation.events)] == [
+        "TaskStateEntered", "EvaluationFailed", "EvaluationFailed", "ExecutionFailed",
+    ]
+    assert "Catch[0]/Output" in str(simulation.execution.ending)
+
+
+def test_an_item_sees_the_variables_around_it_and_leaves_none_behind() -> None:
+    inside = block(I={"Type": "Pass", "Assign": {"own.$": "States.MathAdd($outer, $.x)"}, "Next": "J"},
+                   J={"Type": "Pass", "Parameters": {"own.$": "$own"}, "End": True})
+    machine = block(P={"Type": "Pass", "Assign": {"outer": 10, "before.$": "$.items"}, "Next": "M"},
+                    M={**EACH, "ItemsPath": "$before", "ItemProcessor": inside, "Assign": {"first.$": "$[0].own"},
+                       "End": False, "Next": "S"},
+                    S={"Type": "Pass", "Parameters": {"of.$": "$first", "all.$": "$"}, "End": True})
+    del machine["States"]["M"]["End"]
+    simulation = ran(machine, {"items": [{"x": 1}, {"x": 2}]})
+    assert tree(simulation.execution.root.value) == {"of": 11, "all": [{"own": 11}, {"own": 12}]}
+    assert set(simulation.execution.root.variables) == {"outer", "before", "first"}
+
+
+def test_all_right_sides_see_what_was_before() -> None:
+    machine = block(P={"Type": "Pass", "Assign": {"a": 1, "b": 2}, "Next": "Q"},
+                    Q={"Type": "Pass", "Assign": {"a.$": "$b", "b.$": "$a"}, "Next": "R"},
+                    R={"Type": "Pass", "Parameters": {"a.$": "$a", "b.$": "$b"}, "End": True})
+    assert tree(ran(machine, {}).execution.root.value) == {"a": 2, "b": 1}

@@ -50,6 +50,7 @@ def shape(depth: int = 3, width: int = 3) -> dict[str, Any]:
 
 
 INPUT = shape()
+JSONATA = {"QueryLanguage": "JSONata"}
 
 
 def _without(*names: str) -> dict[str, Any]:
@@ -131,6 +132,8 @@ def _limits(block: dict[str, Any]) -> dict[str, tuple[int | None, int | None]]:
     found: dict[str, tuple[int | None, int | None]] = {}
     for name, state in block["States"].items():
         timeout = INPUT["limit"] if "TimeoutSecondsPath" in state else state.get("TimeoutSeconds")
+        if isinstance(timeout, str):  # the expression that comes to it
+            timeout = INPUT["limit"]
         if timeout is not None or "HeartbeatSeconds" in state:
             found[name] = timeout, state.get("HeartbeatSeconds")
         for inner in [*state.get("Branches", ()), *([state["ItemProcessor"]] if "ItemProcessor" in state else ())]:
@@ -158,6 +161,8 @@ class _Maker:
         self.names = 0
         self.doomed: set[str] = set()
         self.slow: set[str] = set()
+        self.variables: list[str] = []
+        """What is set for sure where the maker is now: numbers."""
 
     def machine(self) -> Made:
         definition = self.block(1, room=3)
@@ -182,8 +187,14 @@ class _Maker:
     def block(self, depth: int, room: int) -> dict[str, Any]:
         """States in a row, with loops, jumps ahead and catchers between them; ends in any of the ways to end."""
         states: dict[str, dict[str, Any]] = {}
+        seen = len(self.variables)
+        if self.chance(1, 3):
+            name = self.name("Pass")
+            states[name] = {"Type": "Pass", **self.assigned(f"v{self.names}")}
+            self.variables.append(f"v{self.names}")
         for _ in range(self.fewest(depth) + self.pick(room)):
             self.piece(states, depth)
+        del self.variables[seen:]
         last = self.ending(depth)
         states.update(last)
         names = list(states)
@@ -238,6 +249,16 @@ class _Maker:
         name = self.name(kind)
         if kind == "Choice":
             states[name] = {"Type": "Choice", "Choices": [self.rule() for _ in range(1 + self.pick(2))]}
+            if self.chance(1, 3):
+                states[name] = {"Type": "Choice", **JSONATA, "Choices": [self.condition()]}
+            return
+        if self.chance(1, 3):
+            states[name] = {"Type": "Pass", **JSONATA, "Output": self.one((
+                "{% $states.input %}",
+                "{% $merge([$states.input, {'sum': $sum($states.input.kids.n) + $states.input.num}]) %}",
+                "{% $merge([$states.input, {'far': $count([0..$states.input.n])}]) %}",  # (heavy)
+                "{% $merge([$states.input, {'id': $states.context.Execution.Name}]) %}",
+            ))}
             return
         states[name] = {"Type": "Pass", "ResultPath": self.place(), **self.one((
             {},
@@ -250,7 +271,10 @@ class _Maker:
     def asking(self, states: dict[str, dict[str, Any]], _depth: int) -> None:
         kind = self.one(ASKING)
         name = self.name(kind)
-        states[name] = self.task() if kind == "Task" else self.wait()
+        if self.chance(1, 4):
+            states[name] = self.task_in_jsonata() if kind == "Task" else self.wait_in_jsonata()
+        else:
+            states[name] = self.task() if kind == "Task" else self.wait()
 
     def task(self) -> dict[str, Any]:
         task: dict[str, Any] = {
@@ -274,6 +298,57 @@ class _Maker:
             task["Catch"] = self.catch()
         return task
 
+    def task_in_jsonata(self) -> dict[str, Any]:
+        """A Task whose expressions may fail, be heavy, and be those of a catcher."""
+        task: dict[str, Any] = {
+            "Type": "Task", **JSONATA, "Resource": self.one((FUNCTION + "f", INVOKE, CALLBACK)),
+            "Output": self.one((
+                "{% $merge([$states.input, {'kept': $states.result.deep}]) %}",
+                "{% $merge([$states.input, {'far': $count([0..$count($states.result.of)])}]) %}",
+                "{% $states.result.of[0].nowhere.at.all ? $states.input : $error('none') %}",
+            )),
+        }
+        if self.chance(1, 2):
+            task["Arguments"] = self.one((
+                {"n": "{% $states.input.n + 1 %}", "plain": [1.50]}, {"none": "{% $states.input.nowhere %}"},
+            ))
+        if self.chance(3, 5):
+            task["TimeoutSeconds"] = "{% $states.input.limit %}"
+        if self.chance(1, 2):
+            task["Retry"] = [{"ErrorEquals": [self.one(("States.ALL", "States.QueryEvaluationError"))],
+                              "MaxAttempts": 2, "JitterStrategy": "FULL"}]
+        if self.chance(1, 2):
+            task["Catch"] = [{"ErrorEquals": ["States.ALL"], "Output": self.one((
+                "{% $merge([$states.input, {'caught': $states.errorOutput}]) %}",
+                "{% $merge([$states.input, {'caught': $count([0..$length($states.errorOutput.Error)])}]) %}",
+                "{% $states.errorOutput.nowhere %}",
+            ))}]
+        return task
+
+    def wait_in_jsonata(self) -> dict[str, Any]:
+        return {"Type": "Wait", **JSONATA, **self.one((
+            {"Seconds": "{% $states.input.secs %}"},
+            {"Timestamp": "{% $states.input.when %}"},
+        ))}
+
+    def assigned(self, name: str) -> dict[str, Any]:
+        """Set a variable to a number."""
+        return self.one((
+            {"Assign": {f"{name}.$": "$.n"}},
+            {"Assign": {f"{name}.$": "States.MathAdd($.n, 1)", f"{name}too": {"a": [1.0]}}},
+            {**JSONATA, "Assign": {name: "{% $states.input.n + $count($states.input.kids) %}"}},
+            {**JSONATA, "Assign": {name: "{% $count([0..$states.input.n]) %}"}},
+        ))
+
+    def condition(self) -> dict[str, Any]:
+        used = [f"{{% ${name} > 1 %}}" for name in self.variables[-1:]]
+        rule: dict[str, Any] = {"Condition": self.one((
+            "{% $states.input.n > 1 %}", "{% $states.input.text ~> /tide.*/ ? true : false %}", *used,
+        ))}
+        if self.chance(1, 3):
+            rule["Output"] = "{% $merge([$states.input, {'ruled': true}]) %}"
+        return rule
+
     def wait(self) -> dict[str, Any]:
         return {"Type": "Wait", **self.one((
             {"Seconds": self.pick(4)},
@@ -292,6 +367,7 @@ class _Maker:
         first = next(name for name in states if name not in before)
         if states[first]["Type"] == "Choice":
             states[first] = {"Type": "Pass", "Comment": "in the round"}
+        states[first].pop("Arguments", None)  # (some fail each time, and a catcher leads past the counting)
         states[again] = {
             "Type": "Pass", "Parameters": {"i.$": f"States.MathAdd({counter}.i, 1)"}, "ResultPath": counter,
         }
@@ -311,6 +387,12 @@ class _Maker:
                 state["Parameters"] = _without("num") | {"from.$": "$$.Execution.Name", "num.$": "$.num"}
         else:
             state["ItemProcessor"] = self.block(depth + 1, room)
+            if self.chance(1, 4):
+                states[name] = {
+                    "Type": kind, **JSONATA, "ItemProcessor": state["ItemProcessor"], "Output": "{% $states.input %}",
+                    "Items": self.one(("{% $states.input.kids %}", [INPUT, "{% $states.input %}"])),
+                }
+                return
             state["ItemsPath"] = "$.kids"
             if self.chance(1, 3):
                 state |= {"ItemsPath": "$.items", "ItemSelector": _without("n", "num") | {
@@ -374,6 +456,9 @@ class _Maker:
         return self.one(({}, {}, {"InputPath": "$"}, {"OutputPath": "$"}))
 
     def parameters(self) -> dict[str, Any]:
+        if self.variables and self.chance(1, 3):
+            name = self.one(self.variables)
+            return {"v.$": f"${name}", "more.$": f"States.MathAdd(${name}, 1)"}
         return self.one((
             {"fixed": [1, 2.50]},
             {"n.$": "$.n", "all": {"num.$": "$.num"}},

@@ -51,11 +51,12 @@ def fail(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -
     """The state's work was cut short: what runs below it ends; then it is retried, or has failed."""
     failure = _of(frame)
     step = machine.steps[frame.state]
-    if isinstance(frame.waits, Branches):  # a Map at work, whose next item cannot be selected (events: not verified)
+    at_work = isinstance(frame.waits, Branches)  # a Map whose next item cannot be selected (events: not verified)
+    if isinstance(frame.waits, Branches):
         yield from _abort(frame.waits, frame, frame.pointer)
     if (chosen := _retrier(step, frame, failure)) is not None:
         yield _again(step, frame, chosen, moment)
-    elif frame.kind in _FORKS and failure.error == QUERY_EVALUATION_ERROR:  # (recorded for a Map's Items)
+    elif at_work or (frame.kind in _FORKS and failure.error == QUERY_EVALUATION_ERROR):  # (recorded for Items)
         yield _FORKS[frame.kind](failure.error, failure.cause)
     else:
         yield from _catch_or_give_up(machine, execution, frame, moment)

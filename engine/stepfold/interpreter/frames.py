@@ -21,7 +21,9 @@ Stage: TypeAlias = Literal["enter", "work", "leave", "fail", "handle", "give up"
 answer a failure that cut its work short, or one that its work came to; to give up, as a catcher's expression failed; or
 at the end of its block."""
 
-FAILING: Final[dict[Stage, Stage]] = {"work": "fail", "leave": "handle", "handle": "give up"}
+FAILING: Final[dict[Stage, Stage]] = {
+    "work": "fail", "leave": "handle", "fail": "give up", "handle": "give up",
+}
 """The stage after a failure in the midst of one."""
 
 class Invocation:

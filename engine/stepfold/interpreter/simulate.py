@@ -11,6 +11,7 @@ drawn from the seed and from the place in the log, so that a run that was cut an
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import heapq
 from bisect import bisect_right
@@ -283,9 +284,9 @@ class Simulation:
     def render(self, template: Template, scope: Scope) -> Value | Failure:
         """What an expression comes to outside of a decision."""
         try:
-            return template.render(scope, self.moment())
+            return template.render(scope, dataclasses.replace(self.moment(), unhurried=True))
         except QueryError as error:
-            return Failure(error.error, error.cause)
+            return Failure(error.error, error.cause, location=error.location)
         except Overrun:
             return Failure(RUNTIME, "The expression takes too many steps.")
 

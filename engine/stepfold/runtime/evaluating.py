@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import anyio
@@ -10,7 +11,7 @@ import anyio.to_thread
 from stepfold.interpreter.decide import evaluation
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.signals import Evaluate
-from stepfold.language.failures import RUNTIME, Failure
+from stepfold.language.failures import QUERY_EVALUATION_ERROR, RUNTIME, Failure
 from stepfold.query.template import Moment, Overrun, QueryError
 from stepfold.query.values import Value
 
@@ -23,16 +24,19 @@ SECONDS = 5.0
 
 async def evaluate(machine: Machine, execution: Execution, effect: Evaluate, moment: Moment) -> Value | Failure:
     """Render the field that a frame waits for; its failure where that fails, or takes too long."""
-    template, scope = evaluation(machine, execution, execution.frames[effect.frame], moment)
+    frame = execution.frames[effect.frame]
+    template, scope = evaluation(machine, execution, frame, moment)
+    error_name = QUERY_EVALUATION_ERROR if machine.steps[frame.state].jsonata else RUNTIME
+    unhurried = dataclasses.replace(moment, unhurried=True)
 
     def render() -> Value | Failure:
         try:
-            return template.render(scope, moment)
+            return template.render(scope, unhurried)
         except QueryError as error:
-            return Failure(error.error, error.cause)
+            return Failure(error.error, error.cause, location=error.location)
         except Overrun:
-            return Failure(RUNTIME, f"The expression of the field '{effect.field}' takes too many steps.")
+            return Failure(error_name, f"The expression of the field '{effect.field}' takes too many steps.")
 
     with anyio.move_on_after(SECONDS):
         return await anyio.to_thread.run_sync(render, abandon_on_cancel=True)
-    return Failure(RUNTIME, f"The expression of the field '{effect.field}' took longer than {SECONDS:g} seconds.")
+    return Failure(error_name, f"The expression of the field '{effect.field}' took longer than {SECONDS:g} seconds.")
