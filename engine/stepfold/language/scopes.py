@@ -7,7 +7,8 @@ AWS's at second hand: no recording shows them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from stepfold.query.values import Json
 
@@ -18,11 +19,16 @@ from .references import used_variables
 
 def check_scopes(view: View, definition: Mapping[str, Json]) -> None:
     """Refuse names that a scope around has by then, and warn of names that nobody sets."""
-    _block(view, definition, "", frozenset(), frozenset())
+    _block(view, definition, "", lambda _: False, frozenset())
 
 
-def _block(view: View, block: Json, place: str, around: frozenset[str], visible: frozenset[str] | None) -> None:
-    """Look at a block: `around` is every name set outside before it, `visible` those it can read (None: unknown)."""
+def _block(
+    view: View, block: Json, place: str, around: Callable[[str], bool], visible: frozenset[str] | None
+) -> None:
+    """Look at a block: `around` tells of a name set outside before it, `visible` are those it can read (None: unknown).
+
+    The first is asked rather than told, because it has to walk the ways to the block, and few names need it.
+    """
     states = block.get("States") if isinstance(block, dict) else None
     if not isinstance(states, dict):
         return
@@ -37,11 +43,19 @@ def _block(view: View, block: Json, place: str, around: frozenset[str], visible:
             for field in assign:
                 variable = field if _jsonata(view, state) else field.removesuffix(".$")
                 sets[name].add(variable)
-                if variable in around:
+                if around(variable):
                     message = f"The variable name '{variable}' was already defined in a parent scope."
                     view.error(message, f"{where}/{field}", "DUPLICATE_VARIABLE_NAME")
-    known = None if visible is None else visible.union(*sets.values())
-    sources = _sources(whole) if any(sets.values()) else {}
+    own = frozenset[str]().union(*sets.values())
+    known = None if visible is None else visible | own
+    sources = _sources(whole) if own else {}
+
+    def before(state: str, variable: str) -> bool:
+        # Recorded: a branch may set what the catcher of its own Parallel sets; that comes after.
+        return around(variable) or (
+            variable in own and any(variable in sets[other] for other in _before(state, sources))
+        )
+
     for name, state in whole.items():
         at = f"{place}/States/{name}"
         if known is not None:
@@ -50,9 +64,7 @@ def _block(view: View, block: Json, place: str, around: frozenset[str], visible:
                     message = f"Variable '{variable}' is possibly not defined."
                     view.warning("POSSIBLY_UNDEFINED_VARIABLE", message, where)
         for inner, where in inner_blocks(state, at):
-            # Recorded: a branch may set what the catcher of its own Parallel sets; that comes after.
-            before = around.union(*(sets[other] for other in _before(name, sources) if sets[other]))
-            _block(view, inner, where, before, frozenset() if distributed(inner) else known)
+            _block(view, inner, where, partial(before, name), frozenset() if distributed(inner) else known)
 
 
 def _sources(states: Mapping[str, Mapping[str, Json]]) -> dict[str, list[str]]:
