@@ -18,7 +18,7 @@ import click
 import stepfold
 from stepfold.names import ACCOUNT, REGION, Home
 
-from .options import Settings, common, configure_log, json_option, settings, store_option
+from .options import Settings, common, configure_log, json_option, outside_options, settings, store_option
 from .outcome import EXIT_CODES, Exit, outcome_of, tell, unwrapped
 
 __all__ = ["main"]
@@ -104,6 +104,7 @@ def demo(store: str, *, slow: bool) -> None:
     "--limits", type=click.Choice(["aws", "local"]), default="local", show_default=True,
     help="AWS's limits (256 KiB a payload, 25,000 events), or none of these.",
 )
+@outside_options
 @store_option()
 @json_option
 @common
@@ -117,11 +118,13 @@ def run(
     """
     from .commands import Asked, run_one
 
-    _do(run_one, Asked(file, given, template, name, machine, limits, store), as_json=settings().json)
+    asked = Asked(file, given, template, name, machine, limits, store, settings().outside)
+    _do(run_one, asked, as_json=settings().json)
 
 
 @main.command()
 @click.option("--template", type=FILE, help="Functions to use instead of those that were there at the start.")
+@outside_options
 @store_option()
 @json_option
 @common
@@ -133,7 +136,7 @@ def resume(template: Path | None, store: str) -> None:
     """
     from .commands import resume_all
 
-    _do(resume_all, store, template, as_json=settings().json)
+    _do(resume_all, store, template, as_json=settings().json, outside=settings().outside)
 
 
 @main.command("list")
@@ -232,6 +235,7 @@ def check(files: tuple[Path, ...], form: str, ignore: tuple[str, ...], strict: b
     help="AWS's limits (256 KiB a payload, 25,000 events), or none of these.",
 )
 @click.option("--log-file", type=FILE, metavar="FILE", help="Add machines' log lines and status events, as JSON.")
+@outside_options
 @common
 def serve(
     host: str, port: int, store: str, account: str, region: str, templates: tuple[Path, ...], keys: Path | None,
@@ -244,4 +248,5 @@ def serve(
     from .serving import Site, serve_site
 
     settings().quiet = logging.WARNING
-    _do(serve_site, Site(host, port, store, Home(account, region), templates, keys, hosts, limits, log_file))
+    _do(serve_site, Site(host, port, store, Home(account, region), templates, keys, hosts, limits, log_file,
+                          settings().outside))

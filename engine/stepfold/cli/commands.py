@@ -13,6 +13,7 @@ from stepfold import names
 from stepfold.language.limits import Limits
 from stepfold.runtime import at_rest, catalog
 from stepfold.runtime.handle import Handle
+from stepfold.runtime.outside import Outside
 
 from . import running, telling
 from .outcome import Exit
@@ -32,6 +33,7 @@ class Asked(NamedTuple):
     machine: str | None
     limits: str
     store: str
+    outside: Outside = Outside()
 
 
 async def run_one(asked: Asked, *, as_json: bool) -> Exit:
@@ -50,7 +52,7 @@ async def run_one(asked: Asked, *, as_json: bool) -> Exit:
             screen.line(screen.paint(f"resumed with it: {others} interrupted before", "dim"))
         screen.flush()
 
-    order = running.Order(source, text, asked.store, asked.name, limits)
+    order = running.Order(source, text, asked.store, asked.name, limits, outside=asked.outside)
     try:
         outcome = await running.run(order, screen, begin)
     finally:
@@ -73,7 +75,7 @@ def _tell_one(screen: Screen, outcome: Outcome, store: str, template: Path | Non
     screen.flush()
 
 
-async def resume_all(store: str, template: Path | None, *, as_json: bool) -> Exit:
+async def resume_all(store: str, template: Path | None, *, as_json: bool, outside: Outside) -> Exit:
     """Resume what was interrupted; a line an execution."""
     screen, paper = Screen(sys.stderr), Screen(sys.stdout)
 
@@ -83,7 +85,7 @@ async def resume_all(store: str, template: Path | None, *, as_json: bool) -> Exi
             paper.flush()
 
     try:
-        outcomes = await running.resume(store, template, screen, tell)
+        outcomes = await running.resume(store, template, screen, tell, outside=outside)
     finally:
         screen.flush()
     if as_json:

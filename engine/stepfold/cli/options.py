@@ -6,9 +6,12 @@ import logging
 import os
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from stepfold.runtime.outside import Outside
 
 DEFAULT_STORE = "stepfold.db"
 STORE_VARIABLE = "STEPFOLD_STORE"
@@ -26,6 +29,14 @@ class Settings:
         self.json = False
         self.store = ""
         self.quiet = logging.CRITICAL
+        self.services: bool | None = None
+
+    @property
+    def outside(self) -> Outside:
+        """What Tasks may reach."""
+        from stepfold.runtime.outside import Outside
+
+        return Outside(self.services)
 
 
 def settings() -> Settings:
@@ -33,9 +44,9 @@ def settings() -> Settings:
     return click.get_current_context().ensure_object(Settings)
 
 
-def _noted(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+def _noted(name: str, *, also: object = None) -> Callable[[click.Context, click.Parameter, Any], None]:
     def note(context: click.Context, _: click.Parameter, value: Any) -> None:
-        if value:
+        if value or value is also:
             setattr(context.ensure_object(Settings), name, value)
 
     return note
@@ -62,6 +73,15 @@ def json_option(command: Command) -> Command:
     return click.option(
         "--json", is_flag=True, expose_value=False, callback=_noted("json"), is_eager=True,
         help="JSON on stdout, in the shapes of AWS's API.",
+    )(command)
+
+
+def outside_options(command: Command) -> Command:
+    """What Tasks may reach."""
+    return click.option(
+        "--services/--no-services", default=None, expose_value=False, callback=_noted("services", also=False),
+        help="Let Tasks call AWS's services, with the credentials that boto3 finds.  [default: where the environment "
+        "names an endpoint or credentials]",
     )(command)
 
 

@@ -21,15 +21,17 @@ from stepfold.runtime import catalog
 from stepfold.runtime.catalog import Description
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.handle import ExecutionFailed, Handle
+from stepfold.runtime.outside import Outside, reach
 from stepfold.runtime.progress import Progress, only_waits, progress
 from stepfold.runtime.projects import register_functions
+from stepfold.work.clients import NoClients
 from stepfold.work.handlers import OnOutput
 from stepfold.work.processes import Stream
 from stepfold.work.workers import Call, Worker
 from stepfold_store import Entry, Store, StoreError, open_reader, open_store
 
 from .follow import Follower, Whereabouts, output_line
-from .outcome import Exit
+from .outcome import Exit, Refused
 from .screen import Screen, clean
 from .sources import Source
 
@@ -109,6 +111,14 @@ async def writing(location: str, *, there: bool = False) -> AsyncIterator[Store]
         await store.close()
 
 
+def reach_outside(engine: Engine, outside: Outside) -> None:
+    """Let Tasks reach what the options say; raises Refused where it cannot be."""
+    try:
+        reach(engine, outside)
+    except NoClients as missing:
+        raise Refused(f"--services: {missing}") from None
+
+
 async def remember(store: Store, machine: str, template: Path, mark: str) -> None:
     """Note which template gave a machine and its functions."""
     row = msgspec.json.encode(TemplateRow(str(template), mark))
@@ -160,6 +170,7 @@ class Order(NamedTuple):
     name: str | None
     limits: Limits
     slow: float = 0.0
+    outside: Outside = Outside()
 
 
 async def run(order: Order, screen: Screen, begin: Callable[[Handle, int], None]) -> Outcome:
@@ -173,6 +184,7 @@ async def run(order: Order, screen: Screen, begin: Callable[[Handle, int], None]
             before = {entry.key for entry in await _interrupted(store)}
             engine = Engine(store, limits=order.limits)
             register_functions(engine, order.source.project, on_output=output)
+            reach_outside(engine, order.outside)
             if order.slow:
                 _slow_down(engine, order.source.project, order.slow)
             async with engine:
@@ -236,7 +248,8 @@ def _slow(worker: Worker, seconds: float) -> Worker:
 
 
 async def resume(
-    location: str, template: Path | None, screen: Screen, tell: Callable[[Outcome], None]
+    location: str, template: Path | None, screen: Screen, tell: Callable[[Outcome], None],
+    *, outside: Outside,
 ) -> list[Outcome]:
     """Resume all that a store holds unfinished; `tell` hears of each as it ends, or when nothing more can be done."""
     given = read_project(template) if template is not None else None
@@ -245,6 +258,7 @@ async def resume(
         async with writing(location, there=True) as store:
             found = await _interrupted(store)
             engine = Engine(store)
+            reach_outside(engine, outside)
             await _register_remembered(engine, store, {entry.parent for entry in found}, output, screen)
             if given is not None:
                 register_functions(engine, given, on_output=output)

@@ -21,11 +21,12 @@ from stepfold.language.machine import load
 from stepfold.language.projects import Project, ProjectMachine, read_project
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
+from stepfold.runtime.outside import Outside
 from stepfold.runtime.projects import register_functions
 
 from .follow import output_line
 from .outcome import Exit, Refused, complain
-from .running import mark, remember, remembered, writing
+from .running import mark, reach_outside, remember, remembered, writing
 from .screen import Screen
 
 NO_EXTRA = "serve needs the extra 'server': pip install 'stepfold[server]'"
@@ -45,6 +46,7 @@ class Site(NamedTuple):
     hosts: Sequence[str]
     limits: str
     log_file: Path | None = None
+    outside: Outside = Outside()
 
 
 async def serve_site(site: Site) -> Exit:
@@ -82,6 +84,7 @@ async def serve_site(site: Site) -> Exit:
                 register_functions(
                     engine, project, on_output=heard, environment=environment(site.host, port, signed=keys is not None)
                 )
+            reach_outside(engine, site.outside)
             async with engine:
                 for template, project in projects.items():
                     for machine in project.machines:

@@ -1,4 +1,4 @@
-"""The usual workers, put together: the functions of a project, each run unchanged in child processes of its own."""
+"""The usual workers, put together: a project's functions, each run unchanged in child processes; AWS's services."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from stepfold.language.integrations import INTEGRATIONS
 from stepfold.language.projects import ProjectFunction
 from stepfold.names import Home
 
+from .clients import CONCURRENCY, Clients
 from .handlers import Handler, Handlers, LocalFunction, OnOutput
 from .inline import InlineCode
+from .services import Services
+from .workers import Workers
 
 
 class ProjectFunctions:
@@ -63,3 +67,17 @@ class ProjectFunctions:
             timeout=function.timeout,
             memory=function.memory,
         )
+
+
+def call_services(workers: Workers, clients: Clients) -> None:
+    """Have AWS's services do what nobody else is registered for."""
+    services = Services(clients)
+    for kind in INTEGRATIONS:
+        if kind not in _NOT_AWS:
+            workers.register(f"arn:*:states:::{kind}:*", services, concurrency=CONCURRENCY, last=True)
+    workers.register("arn:*:states:::aws-sdk:*", services, last=True)
+    workers.register("arn:*:lambda:*:function:*", services, concurrency=CONCURRENCY, last=True)
+
+
+_NOT_AWS = {"apigateway", "eks", "http"}
+"""Integrations that call hosts which are not those of AWS's own API."""

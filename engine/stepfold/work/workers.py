@@ -165,6 +165,7 @@ class Workers:
         self.complete = False
         self._exact: dict[str, Registration] = {}
         self._patterns: list[tuple[re.Pattern[str], Registration]] = []
+        self._last: list[tuple[re.Pattern[str], Registration]] = []
         self._cap = anyio.Semaphore(in_flight, fast_acquire=True)
 
     def register(
@@ -175,11 +176,13 @@ class Workers:
         concurrency: int | None = None,
         on_interrupt: OnInterrupt = "repeat",
         outside_cap: bool = False,
+        last: bool = False,
     ) -> Registration:
         """Let `worker` do what asks for this function name, resource ARN, or pattern of either (`*` is any text).
 
         A later registration of the same name takes the place of the earlier. `outside_cap` is for workers that wait
-        for other calls of the same engine (nested executions): within the cap, enough of them would wait for ever.
+        for other calls of the same engine (nested executions): within the cap, enough of them would wait for ever. With
+        `last` a pattern takes what nobody else does, by a resource as written: AWS's own services, say.
         """
         if concurrency is None:
             concurrency = getattr(worker, "concurrency", None)
@@ -190,16 +193,18 @@ class Workers:
             self._exact[name_or_pattern] = entry
             return entry
         pattern = re.compile(".*".join(map(re.escape, name_or_pattern.split("*"))), re.DOTALL)
-        self._patterns = [known for known in self._patterns if known[1].name != name_or_pattern]
-        self._patterns.insert(0, (pattern, entry))
-        self._patterns.sort(key=lambda known: -len(known[1].name))  # the longest pattern says the most
+        patterns = self._last if last else self._patterns
+        patterns[:] = [known for known in patterns if known[1].name != name_or_pattern]
+        patterns.insert(0, (pattern, entry))
+        patterns.sort(key=lambda known: -len(known[1].name))  # the longest pattern says the most
         return entry
 
     def find(self, resource: str, arguments: Value) -> Registration | None:
         """Who does it: an exact ARN comes first, then a function's exact name, then patterns, the longest first.
 
         Whatever takes the function comes before what takes the Resource by a pattern, so that a pattern for all
-        services (`arn:aws:states:::*`) leaves `lambda:invoke` of a registered function alone.
+        services (`arn:aws:states:::*`) leaves `lambda:invoke` of a registered function alone. What was registered as
+        `last` is asked when all others were.
         """
         return self._route(resource, arguments)[0]
 
@@ -270,7 +275,7 @@ class Workers:
             for pattern, entry in self._patterns:
                 if pattern.fullmatch(asked.name) or pattern.fullmatch(asked.arn):
                     return entry, asked
-        for pattern, entry in self._patterns:
+        for pattern, entry in (*self._patterns, *self._last):
             if pattern.fullmatch(resource):
                 return entry, None
         return None, asked

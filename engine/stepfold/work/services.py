@@ -1,0 +1,163 @@
+"""AWS's services as a worker: optimised integrations and `aws-sdk:` alike, told by the table and botocore's models.
+
+    engine.workers.register("arn:aws:states:::sqs:*", Services(Clients("eu-central-1")), last=True)
+
+Botocore's own retries are off: whether a call is repeated is the state's Retry to say. What the model calls an
+idempotency token is made of the call's own, so that a call made again after a crash is the same one to the service.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+import anyio.to_thread
+
+from stepfold.language.failures import RUNTIME
+from stepfold.language.resources import Resource, parse_resource
+from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree, tree
+
+from . import faults, lambdas, models, shaped
+from .clients import Clients
+from .workers import Call, TaskError
+
+NO_CREDENTIALS: Final = (
+    "Unable to load AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE. An endpoint that "
+    "looks at none, such as LocalStack's, takes any text for them."
+)
+_TOKEN_NAMES: Final = uuid.UUID("7d8e4f0a-6f59-5b0e-8f0d-0a4d6f3c1b52")
+_TOKENS: Final = {("codebuild", "StartBuild"), ("codebuild", "StartBuildBatch"), ("codebuild", "RetryBuildBatch")}
+"""Operations with an `idempotencyToken` that the model does not mark as one."""
+_ENTRIES: Final = ("events", "putEvents")
+
+
+class Services:
+    """Calls any service that botocore knows."""
+
+    def __init__(self, clients: Clients) -> None:
+        self.clients = clients
+
+    async def __call__(self, call: Call) -> Value:
+        """Do what the Task asks and answer as Step Functions does; raises TaskError as AWS would fail."""
+        resource = parse_resource(call.resource)
+        if resource.family == "Lambda":
+            return await self._function(call)
+        answer = await self.answer(call, resource, tree(call.arguments))
+        if resource.kind == "lambda":
+            answer["Payload"] = _payload(answer)
+        return admit_tree(answer)
+
+    async def answer(self, call: Call, resource: Resource, arguments: Json) -> dict[str, Json]:
+        """The operation's result as a tree."""
+        asked = await anyio.to_thread.run_sync(models.operation, resource)
+        if asked is None:
+            raise TaskError(RUNTIME, f"The resource provided {call.resource} is not recognized.")
+        return await self.ask(asked, resource, arguments, call.token)
+
+    async def ask(self, asked: models.Operation, resource: Resource, arguments: Json, token: str) -> dict[str, Json]:
+        """What an operation answers to arguments as a Task writes them; `token` names the call."""
+        parameters = _parameters(asked, arguments)
+        client = await self.clients.client(asked.service)
+        model = client.meta.service_model
+        for name in _tokens(asked, model):
+            parameters.setdefault(name, str(uuid.uuid5(_TOKEN_NAMES, token)))
+        answer = await self._asked(asked, resource, model, parameters)
+        optimised = not resource.kind.startswith(faults.SDK)
+        found = shaped.result(asked.output, answer, epoch=optimised)
+        if (resource.kind, resource.action) == _ENTRIES:
+            return _entries(found)
+        return found | _traces(answer["ResponseMetadata"]) if optimised else found
+
+    async def _asked(
+        self, asked: models.Operation, resource: Resource, model: Any, parameters: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        from botocore import exceptions
+
+        fail = partial(faults.unanswered, resource, model)
+        try:
+            return await self.clients.call(asked.service, asked.name, parameters)
+        except exceptions.ClientError as error:
+            raise faults.refused(resource, model, _told(error.response)) from None
+        except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError):
+            raise fail(NO_CREDENTIALS) from None
+        except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
+            raise fail(f"Unable to execute HTTP request: {error}") from None
+        except exceptions.BotoCoreError as error:
+            raise fail(str(error)) from None
+
+    async def _function(self, call: Call) -> Value:
+        """A function that a Task names by its ARN: its event goes in, its result comes out."""
+        invoke = parse_resource("arn:aws:states:::lambda:invoke")
+        arguments = {"FunctionName": call.resource, "Payload": bytes(call.arguments).decode()}
+        return admit_tree(_payload(await self.answer(call, invoke, arguments)))
+
+
+def _parameters(asked: models.Operation, arguments: Json) -> dict[str, Any]:
+    try:
+        return shaped.request(asked.input, arguments)
+    except shaped.NotARequest as wrong:
+        shown = shaped.written(arguments)
+        raise TaskError(RUNTIME, f"The Parameters '{shown}' could not be used to start the Task: [{wrong}]") from None
+
+
+def _tokens(asked: models.Operation, model: Any) -> list[str]:
+    """The members by which the service knows a repetition of the same request."""
+    if (asked.service, asked.name) in _TOKENS:
+        return ["idempotencyToken"]
+    found: list[str] = model.operation_model(asked.name).idempotent_members
+    return found
+
+
+def _told(response: Mapping[str, Any]) -> faults.Told:
+    error, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
+    return faults.Told(
+        code=str(error.get("Code", "")),
+        message=str(error.get("Message", "")),
+        status=int(metadata.get("HTTPStatusCode", 0)),
+        request=str(metadata.get("RequestId", "")),
+        extended=str(metadata.get("HostId", "")),
+    )
+
+
+def _entries(found: dict[str, Json]) -> dict[str, Json]:
+    """What EventBridge answers; where it took not every entry, the Task fails (recorded)."""
+    if found.get("FailedEntryCount"):
+        raise TaskError("EventBridge.FailedEntry", shaped.written(found))
+    return found
+
+
+def _payload(answer: Mapping[str, Json]) -> Json:
+    """What a function returned; raises what it failed with."""
+    payload = answer.get("Payload", "")
+    try:
+        plain = tree(admit(payload))
+    except NotAdmitted:
+        plain = payload
+    if answer.get("FunctionError"):
+        error = plain.get("errorType") if isinstance(plain, dict) else None
+        raise TaskError(error or lambdas.UNKNOWN, payload)
+    return plain
+
+
+# --- the traces of the HTTP answer that an optimised integration shows ------------------------------------------------
+
+
+def _traces(metadata: Mapping[str, Any]) -> dict[str, Json]:
+    headers = {_header(name): value for name, value in sorted(metadata.get("HTTPHeaders", {}).items())}
+    return {
+        "SdkHttpMetadata": {
+            "AllHttpHeaders": {name: [value] for name, value in headers.items()},
+            "HttpHeaders": headers,
+            "HttpStatusCode": metadata.get("HTTPStatusCode", 0),
+        },
+        "SdkResponseMetadata": {"RequestId": metadata.get("RequestId", "")},
+    }
+
+
+def _header(name: str) -> str:
+    """A header as services write it (botocore has them in lower case)."""
+    if name == "x-amzn-requestid":
+        return "x-amzn-RequestId"
+    return name if name.startswith("x-") else "-".join(part.capitalize() for part in name.split("-"))
