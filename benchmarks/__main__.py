@@ -41,6 +41,7 @@ BENCHMARKS: Final[dict[str, Callable[..., Line]]] = {
     "map_inline_100000": lambda *, quick: map.inline(100_000, quick=quick),
     "resume": resume.resumed,
     "loop": loop.looped,
+    "loop_jsonata": loop.looped_in_jsonata,
     "many": many.ran,
     "api_describe": service.described,
     "api_start": service.started,

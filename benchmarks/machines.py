@@ -45,6 +45,23 @@ def loop(rounds: int) -> dict[str, Any]:
     }
 
 
+def loop_in_jsonata(rounds: int) -> dict[str, Any]:
+    """The same work in the other query language."""
+    return {
+        "StartAt": "Count",
+        "QueryLanguage": "JSONata",
+        "States": {
+            "Count": {"Type": "Pass", "Output": {"n": "{% $states.input.n + 1 %}"}, "Next": "More"},
+            "More": {
+                "Type": "Choice",
+                "Choices": [{"Condition": f"{{% $states.input.n < {rounds} %}}", "Next": "Count"}],
+                "Default": "Done",
+            },
+            "Done": {"Type": "Succeed"},
+        },
+    }
+
+
 FIVE: dict[str, Any] = {
     "StartAt": "Prepare",
     "States": {
