@@ -79,6 +79,16 @@ def machine_arn(text: str) -> MachineArn:
     return MachineArn(own, name, qualifier or None, label or None)
 
 
+def map_run(machine: str, label: str, unique: str) -> str:
+    """The ARN of a run of the distributed Map of that label, in an execution of the machine of that ARN."""
+    return f"{child_machine(machine, label).replace(':stateMachine:', ':mapRun:', 1)}:{unique}"
+
+
+def child_machine(machine: str, label: str) -> str:
+    """The ARN of the machine that the items of a distributed Map run (a Map inside of one keeps the outer's name)."""
+    return f"{machine_arn(machine).arn}/{label}"
+
+
 def check_name(name: str) -> str:
     """The name itself, if AWS would take it for a machine or an execution; raises InvalidName."""
     if not 1 <= len(name) <= 80 or _FORBIDDEN.search(name):

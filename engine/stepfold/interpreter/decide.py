@@ -20,11 +20,11 @@ from stepfold.language.limits import DECISION_BYTES, DECISION_EVENTS
 from stepfold.query.template import Moment, QueryError, Scope, Template
 from stepfold.query.values import Value
 
-from . import dataflow, facts, failure, parallel, signals, simple, task
+from . import dataflow, distributed, facts, failure, parallel, signals, simple, task
 from . import map as map_
 from .execution import EXPIRY, Execution, Facts, On
 from .facts import Event
-from .frames import Frame, Invocation, Timer
+from .frames import Executions, Frame, Invocation, Timer
 from .signals import Effect, Signal
 
 if TYPE_CHECKING:
@@ -158,6 +158,9 @@ def _hear(execution: Execution, signal: Signal, moment: Moment, record: Record) 
             _rang(execution, asked, record)
         case signals.Evaluated(asked, outcome):
             _evaluated(execution, asked, outcome, record)
+        case signals.MapRunEnded(asked, outcome):
+            if (frame := execution.asked.get(asked)) is not None and isinstance(frame.waits, Executions):
+                record.all(frame, distributed.ended(execution, frame, outcome))
         case signals.Continue():
             pass
         case _:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from msgspec import UNSET
 
-from stepfold.language.failures import Failure
+from stepfold.language.failures import DATA_LIMIT_EXCEEDED, Failure
 from stepfold.language.limits import REDRIVE_TOKENS
 from stepfold.query import values
 
@@ -25,6 +25,7 @@ from .frames import (
     NOTHING_EVALUATED,
     Branches,
     Evaluation,
+    Executions,
     Frame,
     Invocation,
     Items,
@@ -32,7 +33,7 @@ from .frames import (
     Timer,
     deadline,
 )
-from .signals import Attend, Effect, Evaluate, Invoke, Offer, Sleep
+from .signals import Attend, Effect, Evaluate, Invoke, Offer, RunMap, Sleep
 
 Status: TypeAlias = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 Apply: TypeAlias = "Callable[[Execution, Frame, Event, Any], None]"
@@ -132,6 +133,9 @@ class Execution:
             yield Evaluate(asked, frame.seq, frame.evaluating.field)
         elif isinstance(waits, Timer):
             yield Sleep(asked, waits.until)
+        elif isinstance(waits, Executions):
+            if waits.run is not None:
+                yield RunMap(asked, frame.seq, waits.run.arn, waits.redrives)
         elif isinstance(waits, Invocation):
             yield from self.watch(asked)
             if waits.activity:
@@ -181,7 +185,7 @@ def _be_ready(execution: Execution, frame: Frame, stage: Stage) -> None:
     execution.ready.move_to_end(frame.seq)  # taking turns: a branch that loops must not starve the others
 
 
-def _ask(execution: Execution, frame: Frame, waits: Invocation | Timer) -> None:
+def _ask(execution: Execution, frame: Frame, waits: Invocation | Timer | Executions) -> None:
     frame.waits = waits
     execution.asked[waits.asked] = frame
     execution.ready.pop(frame.seq, None)
@@ -272,8 +276,16 @@ def _revive(execution: Execution, frame: Frame, pointer: int) -> None:
     if frame.stage not in {"enter", "end"}:
         frame.value = frame.input
         frame.stage = "work"
-    frame.waits = None
+    if not _has_map_run(waits):
+        frame.waits = None
     execution.ready[frame.seq] = frame
+
+
+def _has_map_run(waits: object) -> bool:
+    """Whether a map run is there to be redriven; after a result that was too large, a new one is (API notes, 5)."""
+    if not isinstance(waits, Executions) or waits.run is None:
+        return False
+    return not waits.ended or (waits.failure is not None and waits.failure.error != DATA_LIMIT_EXCEEDED)
 
 
 def _entered(execution: Execution, frame: Frame, event: Event, fact: facts.StateEntered) -> None:
@@ -390,7 +402,10 @@ def _forked(execution: Execution, frame: Frame, _: Event, fact: facts.ParallelSt
 def _mapped(execution: Execution, frame: Frame, event: Event, fact: facts.MapStarted) -> None:
     source = frame.value if fact.items is UNSET else fact.items.copy()
     frame.evaluated = NOTHING_EVALUATED
-    frame.waits = Items(fact, event, source, execution.started.limits.map_frames)
+    if fact.distributed:
+        frame.waits = Executions(fact, source)
+    else:
+        frame.waits = Items(fact, event, source, execution.started.limits.map_frames)
 
 
 def _branched(execution: Execution, event: Event, fact: facts.BranchStarted | facts.IterationStarted) -> None:
@@ -429,10 +444,50 @@ def _joined(
 
 
 def _gathered(execution: Execution, frame: Frame, _event: Event, _fact: facts.Fact) -> None:
-    if not isinstance(frame.waits, Branches):
+    if isinstance(frame.waits, Branches):
+        frame.value = values.join([output for output in frame.waits.outputs if output is not None])
+    elif not isinstance(frame.waits, Executions):  # (theirs was gathered by the map run)
         raise AssertionError(f"frame {frame.seq} gathered what it never spread")
-    frame.value = values.join([output for output in frame.waits.outputs if output is not None])
     _be_ready(execution, frame, "leave")
+
+
+def _executions(frame: Frame) -> Executions:
+    if not isinstance(frame.waits, Executions):
+        raise AssertionError(f"frame {frame.seq} heard of a map run that it does not wait for")
+    return frame.waits
+
+
+def _map_run_started(execution: Execution, frame: Frame, event: Event, fact: facts.MapRunStarted) -> None:
+    waits = _executions(frame)
+    frame.evaluated = NOTHING_EVALUATED
+    waits.run = fact
+    waits.asked = event.seq
+    _ask(execution, frame, waits)
+
+
+def _map_run_redriven(execution: Execution, frame: Frame, event: Event, fact: facts.MapRunRedriven) -> None:
+    waits = _executions(frame)
+    waits.redrives = fact.count
+    waits.ended = False
+    waits.failure = None
+    waits.asked = event.seq
+    _ask(execution, frame, waits)
+
+
+def _map_run_succeeded(execution: Execution, frame: Frame, _: Event, fact: facts.MapRunSucceeded) -> None:
+    waits = _executions(frame)
+    del execution.asked[waits.asked]
+    waits.ended = True
+    frame.value = fact.output.copy()
+
+
+def _map_run_failed(execution: Execution, frame: Frame, _: Event, fact: facts.MapRunFailed) -> None:
+    waits = _executions(frame)
+    del execution.asked[waits.asked]
+    waits.ended = True
+    frame.failure = waits.failure = Failure(fact.error, fact.cause)
+    frame.stage = "fail"
+    execution.ready[frame.seq] = frame
 
 
 def _scattered(execution: Execution, frame: Frame, _: Event, fact: facts.ParallelFailed | facts.MapFailed) -> None:
@@ -500,6 +555,11 @@ _APPLY: Final[dict[type, Apply]] = {
     facts.IterationAborted: _nothing,
     facts.MapSucceeded: _gathered,
     facts.MapFailed: _scattered,
+    facts.MapRunStarted: _map_run_started,
+    facts.MapRunRedriven: _map_run_redriven,
+    facts.MapRunSucceeded: _map_run_succeeded,
+    facts.MapRunFailed: _map_run_failed,
+    facts.MapRunAborted: _nothing,
     facts.EvaluationAsked: _evaluation_asked,
     facts.EvaluationAnswered: _evaluated,
     facts.EvaluationFailed: _fell,

@@ -46,7 +46,8 @@ class ExecutionStarted(_Fact, frozen=True):
 
     `machine` is the machine's ARN, `definition` the SHA-256 of its text, `start` the first state, `timeout` the whole
     execution's seconds. `text` is the input as the caller wrote it, where that differs from its compact form; `trace`
-    the X-Ray header that came with the start.
+    the X-Ray header that came with the start. An execution that a map run began (its ARN is `map_run`) is that one's
+    number `child`, for so many `items`.
     """
 
     moves: ClassVar[bool] = False
@@ -67,6 +68,9 @@ class ExecutionStarted(_Fact, frozen=True):
     alias: str | None = None
     text: str | None = None
     trace: str | None = None
+    map_run: str | None = None
+    child: int = 0
+    items: int = 0
 
 
 class ExecutionSucceeded(_Fact, frozen=True):
@@ -275,13 +279,17 @@ class ParallelFailed(_Fact, frozen=True):
 
 
 class MapStarted(_Fact, frozen=True):
-    """A Map begins. `items` is the array, `start` each item's first state, `concurrency` 0 where unlimited."""
+    """A Map begins. `items` is the array, `start` each item's first state, `concurrency` 0 where unlimited.
+
+    The items of one that is `distributed` are executions of their own, which a map run begins.
+    """
 
     carries: ClassVar[str] = "items"
     length: int
     start: str
     items: Elided = UNSET
     concurrency: int = 0
+    distributed: bool = False
 
 
 class IterationStarted(_Fact, frozen=True):
@@ -327,6 +335,58 @@ class MapFailed(_Fact, frozen=True):
     cause: str | None = None
 
 
+# --- a distributed Map ------------------------------------------------------------------------------------------------
+
+
+class MapRunStarted(_Fact, frozen=True):
+    """The run of a distributed Map is asked for; its end names this event.
+
+    `arn` is the map run's. Its executions are of the machine `machine` (an ARN with the Map's label), of the type
+    `kind`, and use the definition of that SHA-256. Where neither tolerance is given, no failure is tolerated;
+    `percentage` is of 100. `batch_items` and `batch_bytes` bound what goes into one execution; with neither it is given
+    one item, and no `batch_input`.
+    """
+
+    carries: ClassVar[str] = "batch_input"
+    arn: str
+    machine: str
+    definition: str
+    kind: str
+    tolerated: int | None = None
+    percentage: float | None = None
+    batch_items: int | None = None
+    batch_bytes: int | None = None
+    batch_input: Elided = UNSET
+
+
+class MapRunRedriven(_Fact, frozen=True):
+    """The map run goes on after its bad end, for the time `count` (from 1); its end names this event."""
+
+    arn: str
+    count: int
+
+
+class MapRunSucceeded(_Fact, frozen=True):
+    """The map run has ended well; `output` is the array of its executions' outputs."""
+
+    moves: ClassVar[bool] = False
+    carries: ClassVar[str] = "output"
+    output: Raw
+
+
+class MapRunFailed(_Fact, frozen=True):
+    """The map run has failed; its Map decides what follows."""
+
+    error: str | None = None
+    cause: str | None = None
+
+
+class MapRunAborted(_Fact, frozen=True):
+    """The map run was cut off because a sibling of its frame failed."""
+
+    moves: ClassVar[bool] = False
+
+
 # --- evaluation -------------------------------------------------------------------------------------------------------
 
 
@@ -365,6 +425,7 @@ Fact: TypeAlias = (
     | Reattempted | HeartbeatReceived
     | ParallelStarted | BranchStarted | BranchSucceeded | ParallelSucceeded | ParallelFailed
     | MapStarted | IterationStarted | IterationSucceeded | IterationFailed | IterationAborted | MapSucceeded | MapFailed
+    | MapRunStarted | MapRunRedriven | MapRunSucceeded | MapRunFailed | MapRunAborted
     | EvaluationAsked | EvaluationAnswered | EvaluationFailed
 )
 

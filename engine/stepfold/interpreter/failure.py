@@ -15,7 +15,7 @@ from stepfold.query.values import Value, text
 
 from . import dataflow, facts
 from .execution import Execution, Facts, On
-from .frames import Branches, Frame, Items
+from .frames import Branches, Executions, Frame, Items
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine
@@ -56,10 +56,16 @@ def fail(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -
         yield from _abort(frame.waits, frame, frame.pointer)
     if (chosen := _retrier(step, frame, failure)) is not None:
         yield _again(step, frame, chosen, moment)
-    elif at_work or (frame.kind in _FORKS and failure.error == QUERY_EVALUATION_ERROR):  # (recorded for Items)
+    elif at_work or (frame.kind in _FORKS and (failure.error == QUERY_EVALUATION_ERROR or _by_map_run(frame))):
+        # (recorded for a Map's Items, and for a map run)
         yield _FORKS[frame.kind](failure.error, failure.cause)
     else:
         yield from _catch_or_give_up(machine, execution, frame, moment)
+
+
+def _by_map_run(frame: Frame) -> bool:
+    """Whether it is the map run that failed, by what a Map can answer."""
+    return isinstance(frame.waits, Executions) and frame.waits.failure is not None and _of(frame).error != RUNTIME
 
 
 def handle(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -134,6 +140,8 @@ def _abort_frame(frame: Frame, is_item: bool, after: int) -> Facts:
         for child in list(waits.running.values()):
             if not child.stilled:
                 yield from _abort_frame(child, isinstance(waits, Items), after)
+    elif isinstance(waits, Executions) and waits.asked:
+        yield On(facts.MapRunAborted(), frame, after)
     if frame.stage != "enter" and frame.kind in _PROTECTED:
         yield On(facts.StateAborted(), frame, after)
     if is_item:

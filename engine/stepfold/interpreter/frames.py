@@ -136,7 +136,27 @@ class Items(Branches):
         return not self.running and self.next == len(self.outputs)
 
 
-Waits: TypeAlias = Invocation | Timer | Branches
+class Executions:
+    """A frame waits for the map run of its distributed Map, which `asked` began or redrove (0: not begun yet).
+
+    `source` is the array, or the object, of the items; `run` how it was begun. `redrives` counts redrives, and
+    `failure` is what it ended by. One that has `ended` otherwise has nothing left to redrive.
+    """
+
+    __slots__ = ("asked", "concurrency", "ended", "failure", "length", "redrives", "run", "source")
+
+    def __init__(self, fact: facts.MapStarted, source: Value) -> None:
+        self.asked = 0
+        self.length = fact.length
+        self.concurrency = fact.concurrency
+        self.source = source
+        self.run: facts.MapRunStarted | None = None
+        self.redrives = 0
+        self.ended = False
+        self.failure: Failure | None = None
+
+
+Waits: TypeAlias = Invocation | Timer | Branches | Executions
 
 
 class Frame:

@@ -14,7 +14,7 @@ from stepfold.query.jsonata.dialect import Expression
 from stepfold.query.template import Moment, QueryError, Scope
 from stepfold.query.values import Value
 
-from . import dataflow, facts
+from . import dataflow, distributed, facts
 from .execution import Execution, Facts, On
 from .frames import Frame, Items
 
@@ -28,6 +28,9 @@ def spread(machine: Machine, execution: Execution, frame: Frame, moment: Moment)
     step = machine.steps[frame.state]
     if frame.waits is None:
         yield _begin(step, execution, frame, moment)
+    if step.child is not None:
+        yield from distributed.run(step, step.child, execution, frame, moment)
+        return
     waits = frame.waits
     if not isinstance(waits, Items):
         raise AssertionError("a Map that has begun waits for its items")
@@ -44,13 +47,18 @@ def _begin(step: Step, execution: Execution, frame: Frame, moment: Moment) -> fa
     if step.items is not None:
         field = "Items" if step.jsonata else "ItemsPath"
         array = dataflow.rendered(frame, field, step.items, dataflow.scope(execution, frame, given), moment)
-    if bytes(memoryview(array)[:1]) != b"[":
+    if step.jsonata and step.child is not None and bytes(memoryview(array)[:1]) == b"{":
+        length = len(values.fields(array))  # each member is an item, in a distributed Map alone
+    elif bytes(memoryview(array)[:1]) == b"[":
+        length = len(values.items(array))
+    else:
         raise _no_array(step, array)
     return facts.MapStarted(
-        len(values.items(array)),
+        length,
         step.blocks[0],
         UNSET if array == frame.value else array,
         _concurrency(step, frame, dataflow.scope(execution, frame, given), moment),
+        step.child is not None,
     )
 
 

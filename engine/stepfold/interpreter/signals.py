@@ -93,6 +93,13 @@ class Evaluated(_Message, frozen=True):
     outcome: Value | Failure
 
 
+class MapRunEnded(_Message, frozen=True):
+    """The map run has ended: with the array of its executions' outputs, or with a failure."""
+
+    asked: int
+    outcome: Value | Failure
+
+
 class Stop(_Message, frozen=True):
     """End now, from outside."""
 
@@ -112,7 +119,7 @@ class Continue(_Message, frozen=True):
 
 Signal: TypeAlias = (
     Begin | Started | Submitted | Succeeded | Failed | TimedOut | Heartbeat | Interrupted | Rang | Evaluated
-    | Stop | Redrive | Continue
+    | MapRunEnded | Stop | Redrive | Continue
 )
 
 
@@ -171,4 +178,13 @@ class Evaluate(_Message, frozen=True):
     field: str
 
 
-Effect: TypeAlias = Invoke | Attend | Offer | Sleep | Evaluate
+class RunMap(_Message, frozen=True):
+    """Run the executions of a distributed Map's frame, or go on after redrive number `redrives`; tell `MapRunEnded`."""
+
+    asked: int
+    frame: int
+    arn: str
+    redrives: int
+
+
+Effect: TypeAlias = Invoke | Attend | Offer | Sleep | Evaluate | RunMap

@@ -27,8 +27,8 @@ from . import facts, signals
 from .decide import Decision, decide, evaluation
 from .execution import Execution
 from .facts import Event
-from .frames import Invocation
-from .signals import Effect, Evaluate, Invoke, Offer, Signal, Sleep
+from .frames import Executions, Invocation
+from .signals import Effect, Evaluate, Invoke, Offer, RunMap, Signal, Sleep
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine
@@ -38,12 +38,18 @@ START: Final = 1_700_000_000_000
 DECISIONS: Final = 100_000
 """After how many decisions a simulation is given up as one that never ends."""
 
+MAP_RUN: Final = "mapRun"
+"""What a script is asked for where a distributed Map is to be run."""
+
 Place: TypeAlias = tuple[str | int, ...]
 """Where a state is: the names of the states around it and the indexes of branches or items, then its own name."""
 
 
 class Asked(NamedTuple):
-    """A call, as a script sees it: `attempt` counts from 1 how often this place was asked, over the whole log."""
+    """A call, as a script sees it: `attempt` counts from 1 how often this place was asked, over the whole log.
+
+    The run of a distributed Map is asked for as `MAP_RUN`, over its items.
+    """
 
     place: Place
     attempt: int
@@ -234,6 +240,8 @@ class Simulation:
             match effect:
                 case Invoke() | Offer():
                     self._answer(effect.asked)
+                case RunMap(asked):
+                    self._run_map(asked)
                 case Sleep(asked, until, True):
                     self._push(until, signals.TimedOut(asked), asked)
                 case Sleep(asked, until):
@@ -263,6 +271,16 @@ class Simulation:
                 return
         if done is not None:
             self._push(done, _outcome(asked, answer), asked)
+
+    def _run_map(self, asked: int) -> None:
+        """What comes of a map run, which goes on where it was by itself."""
+        waits = self.execution.asked[asked].waits
+        if not isinstance(waits, Executions):
+            raise AssertionError("a map run is owed to a distributed Map alone")
+        place, attempt = self._places.asked[asked]
+        answer = self.script(Asked(place, attempt, MAP_RUN, waits.source))
+        if answer.outcome is not None:
+            self._push(self._places.at[asked] + answer.after, signals.MapRunEnded(asked, answer.outcome), asked)
 
     def _outside(self, call: Invocation, answer: Answer, begun: int) -> None:
         """What comes from outside beside the answer: that it was taken on or handed over, and signs of life."""
@@ -322,6 +340,7 @@ class Simulation:
 _ECHO_WITHIN: Final = 5_000
 _TOLD_AGAIN: Final = (
     signals.Succeeded, signals.Failed, signals.TimedOut, signals.Started, signals.Submitted, signals.Rang,
+    signals.MapRunEnded,
 )
 
 
@@ -354,7 +373,7 @@ class _Places:
                 self._frames[event.seq] = (*self._frames[parent], self._states[parent], index)
             case facts.StateEntered(name):
                 self._states[event.frame] = name
-            case facts.TaskScheduled():
+            case facts.TaskScheduled() | facts.MapRunStarted() | facts.MapRunRedriven():
                 place = (*self._frames[event.frame], self._states[event.frame])
                 attempt = self._counts[place] = self._counts.get(place, 0) + 1
                 self.asked[event.seq] = place, attempt
@@ -371,7 +390,7 @@ class _Places:
 
 _TELLING: Final = frozenset({
     facts.ExecutionStarted, facts.BranchStarted, facts.IterationStarted, facts.StateEntered, facts.TaskScheduled,
-    facts.EvaluationAsked, facts.Reattempted,
+    facts.EvaluationAsked, facts.Reattempted, facts.MapRunStarted, facts.MapRunRedriven,
 })
 
 

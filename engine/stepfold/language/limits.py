@@ -30,6 +30,10 @@ PAYLOAD_BYTES = 262_144
 """The largest input, result or output of a state (AWS)."""
 BATCH_BYTES = 262_144
 """The largest MaxInputBytesPerBatch of an ItemBatcher (AWS)."""
+MAP_RUN_EXECUTIONS = 10_000
+"""How many executions of one map run may be open at once (AWS)."""
+MAP_RUN_REDRIVES = 1_000
+"""How often one map run may be redriven (AWS)."""
 EXPRESS_SECONDS = 300
 """How long an EXPRESS execution may take (AWS)."""
 TRIED_SECONDS = 300

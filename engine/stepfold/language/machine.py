@@ -17,7 +17,8 @@ from stepfold.query.values import Json, tree
 from . import states
 from .check import check
 from .diagnostics import ERROR, SCHEMA, UNSUPPORTED, Diagnostic, as_invalid_definition, as_text
-from .steps import Step, blocks, compile_state
+from .processors import processors
+from .steps import Child, Step, blocks, compile_state
 
 
 class Machine:
@@ -36,6 +37,8 @@ class Machine:
         self.steps: dict[str, Step] = {
             name: compile_state(name, state, language) for name, state in _all_states(self.definition)
         }
+        for name, found in processors(text).items():
+            self.steps[name].child = Child(found.label, found.type, Machine(found.text, found.type))
 
 
 def load(definition: bytes | str | Mapping[str, Json], *, type: str = "STANDARD") -> Machine:  # noqa: A002
@@ -81,9 +84,10 @@ def unsupported(definition: Json) -> list[Diagnostic]:
                 look(branch, f"{place}/Branches[{index}]")
             for field in ("ItemProcessor", "Iterator"):
                 if field in state:
-                    if state[field].get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
-                        refuse(f"{place}/{field}/ProcessorConfig", "a distributed Map")
                     look(state[field], f"{place}/{field}")
+            for field in ("ItemReader", "ResultWriter"):
+                if field in state:
+                    refuse(f"{place}/{field}", f"a Map with {field}")
 
     look(definition, "")
     return found
@@ -94,4 +98,5 @@ def _all_states(block: states.Block) -> Iterator[tuple[str, states.State]]:
     while waiting:
         for name, state in waiting.pop().states.items():
             yield name, state
-            waiting.extend(blocks(state))
+            if not (isinstance(state, states.Map) and state.distributed):  # (those states are its child's)
+                waiting.extend(blocks(state))

@@ -23,7 +23,7 @@ ALONE = "StateName"
 """What AWS calls a state that was given without a machine around it (recorded in its Context object)."""
 
 _LEADS_OUT = re.compile(rf"/States/{ALONE}/(Next|Default|Catch\[\d+\]/Next|Choices\[\d+\]/Next)")
-_ONLY_IN_FULL = "a distributed Map"
+_ONLY_IN_FULL = "a Map with "
 
 
 class Single(NamedTuple):
@@ -82,7 +82,7 @@ def _ready(states: dict[str, Json], whole: Mapping[str, Json]) -> Machine:
     definition: dict[str, Json] = {"StartAt": next(iter(states)), "States": states}
     if "QueryLanguage" in whole:
         definition["QueryLanguage"] = whole["QueryLanguage"]
-    # A mocked Map is not run, so that a distributed one is as good as another.
+    # A mocked Map is not run: it reads and writes nothing.
     _refuse([found for found in unsupported(definition) if _ONLY_IN_FULL not in found.message])
     try:
         return Machine(bytes(text(definition)), "STANDARD")

@@ -142,6 +142,16 @@ class Processor(Block, frozen=True):
     processor_config: ProcessorConfig = ProcessorConfig()
 
 
+class ItemBatcher(_Fields, frozen=True):
+    """How many items, or how many bytes of them, go into one execution of a distributed Map."""
+
+    max_items_per_batch: int | str | None = None
+    max_items_per_batch_path: str | None = None
+    max_input_bytes_per_batch: int | str | None = None
+    max_input_bytes_per_batch_path: str | None = None
+    batch_input: Raw | UnsetType = UNSET
+
+
 class Map(_Flow, tag="Map", kw_only=True, frozen=True):
     """Do the same to every item of an array. `iterator` and `parameters` are the older names of the first two."""
 
@@ -160,7 +170,7 @@ class Map(_Flow, tag="Map", kw_only=True, frozen=True):
     tolerated_failure_percentage: float | str | None = None
     tolerated_failure_percentage_path: str | None = None
     item_reader: Raw | UnsetType = UNSET
-    item_batcher: Raw | UnsetType = UNSET
+    item_batcher: ItemBatcher | None = None
     result_writer: Raw | UnsetType = UNSET
     label: str | None = None
     retry: list[Retrier] = []
@@ -173,6 +183,11 @@ class Map(_Flow, tag="Map", kw_only=True, frozen=True):
         if block is None:
             raise ValueError("a Map without ItemProcessor passed the check")
         return block
+
+    @property
+    def distributed(self) -> bool:
+        """Whether its items are executions of their own."""
+        return self.processor.processor_config.mode == "DISTRIBUTED"
 
 
 State: TypeAlias = Pass | Task | Choice | Wait | Succeed | Fail | Parallel | Map

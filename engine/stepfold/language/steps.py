@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from msgspec import UNSET, Raw, UnsetType
 
@@ -22,6 +22,9 @@ from stepfold.query.values import Json, Value, admit, tree
 from . import states
 from .resources import Resource, parse_resource
 from .rules import Rule, compile_condition, compile_rule, heavy
+
+if TYPE_CHECKING:
+    from .machine import Machine
 
 
 class Special(Enum):
@@ -61,9 +64,20 @@ class Caught:
     assign: Template | None = None
 
 
+class Child(NamedTuple):
+    """The processor of a distributed Map, a machine of its own: `type` is that of its executions."""
+
+    label: str
+    type: str
+    machine: Machine
+
+
 @dataclass(slots=True, eq=False)
 class Step:
-    """A state, compiled. `blocks` holds the first states of its branches, or of a Map's processor."""
+    """A state, compiled. `blocks` holds the first states of its branches, or of a Map's processor.
+
+    `child` is what each item of a distributed Map runs.
+    """
 
     name: str
     type: str
@@ -86,6 +100,12 @@ class Step:
     error: Computed | None = None
     cause: Computed | None = None
     max_concurrency: Computed | None = None
+    tolerated_count: Computed | None = None
+    tolerated_percentage: Computed | None = None
+    batch_items: Computed | None = None
+    batch_bytes: Computed | None = None
+    batch_input: Template | None = None
+    child: Child | None = None
     rules: tuple[Rule, ...] = ()
     heavy_rules: bool = False
     default: str | None = None
@@ -175,6 +195,16 @@ def _map(step: Step, state: states.Map) -> None:
         items = tree(state.items)
         step.items = _computed(step, items, None, "Items") or jsonata.DIALECT.compile(items, "Items")
     step.max_concurrency = _computed(step, state.max_concurrency, state.max_concurrency_path, "MaxConcurrency")
+    count, percentage = state.tolerated_failure_count, state.tolerated_failure_percentage
+    step.tolerated_count = _computed(step, count, state.tolerated_failure_count_path, "ToleratedFailureCount")
+    step.tolerated_percentage = _computed(
+        step, percentage, state.tolerated_failure_percentage_path, "ToleratedFailurePercentage"
+    )
+    if (batcher := state.item_batcher) is not None:
+        items, size = batcher.max_items_per_batch, batcher.max_input_bytes_per_batch
+        step.batch_items = _computed(step, items, batcher.max_items_per_batch_path, "MaxItemsPerBatch")
+        step.batch_bytes = _computed(step, size, batcher.max_input_bytes_per_batch_path, "MaxInputBytesPerBatch")
+        step.batch_input = _template(step, batcher.batch_input, "BatchInput")
     step.item_selector = _template(step, state.item_selector, "ItemSelector")
     if step.item_selector is None:  # Parameters is the old name of ItemSelector, here alone
         step.item_selector, step.arguments = step.arguments, None

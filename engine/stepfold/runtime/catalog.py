@@ -117,6 +117,9 @@ class ExecutionRow(msgspec.Struct, frozen=True, omit_defaults=True):
     redriven: int | None = None
     tokens: tuple[tuple[str, int], ...] = ()
     events: int = 0
+    machine: str | None = None
+    child: int = 0
+    items: int = 0
 
 
 class Summary(NamedTuple):
@@ -199,11 +202,14 @@ def execution_entry(execution: Execution) -> Entry:
         execution.redriven_at,
         execution.tokens,
         execution.ids,
+        None if started.map_run is None else started.machine,
+        started.child,
+        started.items,
     )
     return Entry(
         EXECUTION,
         started.arn,
-        started.machine,
+        started.map_run or started.machine,
         execution.status,
         execution.started_at,
         execution.at if ended else None,
@@ -214,6 +220,11 @@ def execution_entry(execution: Execution) -> Entry:
 def execution_row(entry: Entry) -> ExecutionRow:
     """What an execution's entry says beside its times and status."""
     return msgspec.json.decode(entry.data, type=ExecutionRow)
+
+
+def machine_of(entry: Entry) -> str:
+    """The ARN of the machine of an execution's entry, whose parent is the map run where one began it."""
+    return execution_row(entry).machine or entry.parent
 
 
 async def find_execution(store: Store, name_or_arn: str) -> Entry:
@@ -244,7 +255,7 @@ async def all_entries(
 def summary(entry: Entry) -> Summary:
     """An execution's entry, for a list."""
     row = execution_row(entry)
-    return Summary(entry.key, row.name, entry.parent, _status(entry), entry.started, entry.ended)
+    return Summary(entry.key, row.name, row.machine or entry.parent, _status(entry), entry.started, entry.ended)
 
 
 async def describe(store: Store, name_or_arn: str) -> Description:
@@ -255,7 +266,7 @@ async def describe(store: Store, name_or_arn: str) -> Description:
     return Description(
         entry.key,
         row.name,
-        entry.parent,
+        row.machine or entry.parent,
         _status(entry),
         entry.started,
         entry.ended,

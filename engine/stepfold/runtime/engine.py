@@ -44,6 +44,7 @@ from .catalog import Description, Summary
 from .clock import Chance, Clock, ManualClock, SystemClock
 from .handle import Handle
 from .lately import Committed, Lately
+from .maprun import MapRuns
 from .registry import MachineRef, Registry
 from .run import Run, Told
 from .timers import Timers
@@ -103,6 +104,8 @@ class Engine:
         self.registry = Registry(lambda: self.store, self.clock, self.home, self.chance)
         self.folding: dict[str, anyio.Event] = {}
         self.lately = Lately()
+        self.awaited: dict[str, Callable[[Run], None]] = {}
+        self.maps = MapRuns(self)
         self._belongings: list[Any] = []
         self._followers: list[Follower] = []
         self._stack = AsyncExitStack()
@@ -197,6 +200,8 @@ class Engine:
                 run.abandon(closed())
             self.runs.clear()
             self.lately = Lately()
+            self.awaited.clear()
+            self.maps.clear()
 
     @property
     def is_open(self) -> bool:
@@ -223,6 +228,7 @@ class Engine:
         if open_ones:
             logger.info("resumed", executions=len(open_ones))
         await express.resume(self)
+        await self.maps.resume()
 
     async def _fold(self, arn: str) -> Run | None:
         """An execution as its log has it, ready to go on; one that cannot be read is set aside, and harms nobody."""
@@ -397,6 +403,22 @@ class Engine:
         logger.error("execution given up; its log is whole", execution=run.stream, exc_info=error)
         run.give_up(error)
 
+    def aside(self, task: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Have a task done in the engine's task group that is no run's; it looks after what goes wrong itself."""
+        if self._group is None:
+            raise closed()
+        try:
+            self._group.start_soon(self._beside, task, arguments)
+        except RuntimeError:
+            raise closed() from None
+        self._busy += 1
+
+    async def _beside(self, task: Callable[..., Awaitable[None]], arguments: tuple[Any, ...]) -> None:
+        try:
+            await task(*arguments)
+        finally:
+            self._rest()
+
     def _rest(self) -> None:
         self._busy -= 1
         if not self._busy and isinstance(self.clock, ManualClock):
@@ -453,6 +475,14 @@ class Engine:
         """A run waits for somebody who polls for an activity."""
         self.activities.offer(run, effect)
 
+    def run_map(self, run: Run, effect: signals.RunMap) -> None:
+        """A distributed Map of a run is to be run, or gone on with."""
+        self.maps.run(run, effect)
+
+    def leave_map(self, arn: str) -> None:
+        """A map run is not wanted any more."""
+        self.maps.leave(arn)
+
     def missing(self, run: Run, missing: NoWorker) -> None:
         """A run waits for work that nobody is registered for."""
         logger.warning("waits for a worker", execution=run.execution.started.arn, resource=missing.resource,
@@ -464,6 +494,8 @@ class Engine:
             del self.runs[arn]
             if run.entry is not None:
                 self.lately.keep(Committed(run.entry, run.execution.started))
+            if (hear := self.awaited.pop(arn, None)) is not None:
+                hear(run)
 
     def lost(self, run: Run, error: Exception) -> None:
         """A run was given up: after a conflict it is folded afresh; else it is set aside, for all to see."""

@@ -12,7 +12,7 @@ from stepfold.interpreter.decide import evaluation
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.signals import Evaluate
 from stepfold.language.failures import QUERY_EVALUATION_ERROR, RUNTIME, Failure
-from stepfold.query.template import Moment, Overrun, QueryError
+from stepfold.query.template import Moment, Overrun, QueryError, Scope, Template
 from stepfold.query.values import Value
 
 if TYPE_CHECKING:
@@ -26,7 +26,14 @@ async def evaluate(machine: Machine, execution: Execution, effect: Evaluate, mom
     """Render the field that a frame waits for; its failure where that fails, or takes too long."""
     frame = execution.frames[effect.frame]
     template, scope = evaluation(machine, execution, frame, moment)
-    error_name = QUERY_EVALUATION_ERROR if machine.steps[frame.state].jsonata else RUNTIME
+    return await elsewhere(effect.field, template, scope, moment, jsonata=machine.steps[frame.state].jsonata)
+
+
+async def elsewhere(
+    field: str, template: Template, scope: Scope, moment: Moment, *, jsonata: bool
+) -> Value | Failure:
+    """Render a field in a thread; its failure where that fails, or takes too long."""
+    error_name = QUERY_EVALUATION_ERROR if jsonata else RUNTIME
     unhurried = dataclasses.replace(moment, unhurried=True)
 
     def render() -> Value | Failure:
@@ -35,8 +42,8 @@ async def evaluate(machine: Machine, execution: Execution, effect: Evaluate, mom
         except QueryError as error:
             return Failure(error.error, error.cause, location=error.location)
         except Overrun:
-            return Failure(error_name, f"The expression of the field '{effect.field}' takes too many steps.")
+            return Failure(error_name, f"The expression of the field '{field}' takes too many steps.")
 
     with anyio.move_on_after(SECONDS):
         return await anyio.to_thread.run_sync(render, abandon_on_cancel=True)
-    return Failure(error_name, f"The expression of the field '{effect.field}' took longer than {SECONDS:g} seconds.")
+    return Failure(error_name, f"The expression of the field '{field}' took longer than {SECONDS:g} seconds.")

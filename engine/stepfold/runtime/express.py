@@ -39,12 +39,16 @@ BASE_MEGABYTES: Final = 50
 
 
 class ExpressRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept of an execution: its first fact, from which it can be run again, and how it ended."""
+    """What is kept of an execution: its first fact, from which it can be run again, and how it ended.
+
+    `redrives` counts how often a map run had one of its executions run anew, under its old ARN.
+    """
 
     started: ExecutionStarted
     output: Raw | UnsetType = UNSET
     error: str | None = None
     cause: str | None = None
+    redrives: int = 0
 
 
 class Ended(NamedTuple):
@@ -57,13 +61,14 @@ class Ended(NamedTuple):
 class Apart:
     """A run's world: the engine's, but for a store that goes with it. `kept` has its end written down."""
 
-    def __init__(self, engine: Host, *, kept: bool) -> None:
+    def __init__(self, engine: Host, *, kept: bool, redrives: int = 0) -> None:
         self.workers = engine.workers
         self.timers = engine.timers
         self.clock = engine.clock
         self.store = MemoryStore()
         self._engine = engine
         self._kept = kept
+        self._redrives = redrives
 
     def moment(self) -> Moment:
         """Now, with chance."""
@@ -88,6 +93,14 @@ class Apart:
         """Nobody comes for the activities of an EXPRESS machine: they are refused when it is created."""
         raise AssertionError(f"{run.execution.started.arn} offers {effect.activity}")
 
+    def run_map(self, run: Run, effect: signals.RunMap) -> None:
+        """An EXPRESS machine has no distributed Map: one is refused when it is created."""
+        raise AssertionError(f"{run.execution.started.arn} asks for {effect.arn}")
+
+    def leave_map(self, arn: str) -> None:
+        """Nor is one left."""
+        raise AssertionError(f"{arn} is left, which nobody began")
+
     def missing(self, run: Run, missing: NoWorker) -> None:
         """The run waits for work that nobody is registered for."""
         self._engine.missing(run, missing)
@@ -95,7 +108,7 @@ class Apart:
     def finished(self, run: Run) -> None:
         """The run has ended: what is kept of that is on its way to the disk, and nobody waits for it."""
         if self._kept:
-            row = entry(run.execution)
+            row = entry(run.execution, self._redrives)
             self._engine.store.submit(f"{KIND}:{row.key}", 0, (), entries=(row,))
         self._engine.finished(run)
 
@@ -104,7 +117,7 @@ class Apart:
         self._engine.lost(run, error)
 
 
-def entry(execution: Execution) -> Entry:
+def entry(execution: Execution, redrives: int = 0) -> Entry:
     """The catalog's entry, as an execution is now."""
     started, failure = execution.started, execution.ending
     row = ExpressRow(
@@ -112,25 +125,27 @@ def entry(execution: Execution) -> Entry:
         execution.root.value if execution.status == "SUCCEEDED" else UNSET,
         failure.error if failure is not None else None,
         failure.cause if failure is not None else None,
+        redrives,
     )
     ended = execution.at if execution.status != "RUNNING" else None
+    parent = started.map_run or started.machine
     return Entry(
-        KIND, started.arn, started.machine, execution.status, execution.started_at, ended, data=msgspec.json.encode(row)
+        KIND, started.arn, parent, execution.status, execution.started_at, ended, data=msgspec.json.encode(row)
     )
+
+
+def row_of(entry: Entry) -> ExpressRow:
+    """What the entry of an execution says."""
+    return msgspec.json.decode(entry.data, type=ExpressRow)
 
 
 async def start(engine: Host, target: Target, wish: Wanted) -> Begun:
     """Start an execution that nobody waits for; returns once its start is durable."""
     run, told = await _new(engine, target, wish, kept=True)
-    started = run.execution.started
-    row = Entry(
-        KIND, started.arn, started.machine, "RUNNING", run.execution.started_at,
-        data=msgspec.json.encode(ExpressRow(started)),
-    )
     with anyio.CancelScope(shield=True):  # its start, once durable, is followed by its life
-        await engine.store.put([row])
+        await engine.store.put([entry(run.execution)])
         await _live(engine, run, told)
-    return Begun(started.arn, run.execution.started_at, run)
+    return Begun(run.execution.started.arn, run.execution.started_at, run)
 
 
 async def run(engine: Host, target: Target, wish: Wanted) -> Ended:
@@ -151,9 +166,9 @@ async def resume(engine: Host) -> None:
     cut_off = [one async for one in catalog.all_entries(engine.store, KIND, status="RUNNING", newest_first=False)]
     for one in cut_off:
         try:
-            started = msgspec.json.decode(one.data, type=ExpressRow).started
-            machine = await engine.registry.machine(started.definition, "EXPRESS")
-            again, told = _begin(engine, machine, started, kept=True)
+            row = row_of(one)
+            machine = await engine.registry.machine(row.started.definition, "EXPRESS")
+            again, told = begin(engine, machine, row.started, kept=True, redrives=row.redrives)
             await _live(engine, again, told)
         except StoreClosed:
             raise
@@ -168,13 +183,21 @@ async def _new(engine: Host, target: Target, wish: Wanted, *, kept: bool) -> tup
     name, unique = wish.name or engine.chance.name(engine.clock.now()), engine.chance.uuid()
     arn = engine.home.express(target.row.name, name, unique)
     started = starting.first_fact(engine, target, machine, wish, arn, name)
+    return begin(engine, machine, bounded(started, machine), kept=kept)
+
+
+def bounded(started: ExecutionStarted, machine: Machine) -> ExecutionStarted:
+    """The first fact with the limits of an EXPRESS execution: five minutes, and no count of events."""
     timeout = EXPRESS_SECONDS if machine.timeout is None else min(machine.timeout, EXPRESS_SECONDS)
-    limits = msgspec.structs.replace(started.limits, history=None)  # AWS counts no events here
-    return _begin(engine, machine, msgspec.structs.replace(started, timeout=timeout, limits=limits), kept=kept)
+    limits = msgspec.structs.replace(started.limits, history=None)
+    return msgspec.structs.replace(started, timeout=timeout, limits=limits)
 
 
-def _begin(engine: Host, machine: Machine, started: ExecutionStarted, *, kept: bool) -> tuple[Run, Told]:
-    one = Run(Apart(engine, kept=kept), machine, Execution(), catalog.stream_of(started.arn))
+def begin(
+    engine: Host, machine: Machine, started: ExecutionStarted, *, kept: bool, redrives: int = 0
+) -> tuple[Run, Told]:
+    """An execution's run and its first decision, by its first fact."""
+    one = Run(Apart(engine, kept=kept, redrives=redrives), machine, Execution(), catalog.stream_of(started.arn))
     told = one.decide(signals.Begin(started))
     if told is None:
         raise AssertionError("an execution that begins records its beginning")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 import anyio
 
@@ -17,16 +18,24 @@ from .world import World
 
 
 class Host(World[Run], Protocol):
-    """The world of runs, and which there are by ARN: alive (`runs`), `failed`, being folded, ended lately."""
+    """The world of runs, and which there are by ARN: alive (`runs`), `failed`, being folded, ended lately.
+
+    Whoever wants to hear of the end of one says so in `awaited`, by its ARN.
+    """
 
     runs: dict[str, Run]
     failed: dict[str, Exception]
     folding: dict[str, anyio.Event]
     lately: Lately
+    awaited: dict[str, Callable[[Run], None]]
     registry: Registry
     limits: Limits
     home: Home
     chance: Chance
+
+    def aside(self, task: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Have a task done beside that is no run's; it must not fail."""
+        ...
 
     async def followed(self, run: Run, told: Told) -> None:
         """Wait until a decision is durable and followed, also where the one who waits goes away."""

@@ -9,6 +9,7 @@ from typing import Final
 
 import anyio
 
+from stepfold import names
 from stepfold.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
 from stepfold.interpreter import signals
 from stepfold.language.limits import REDRIVABLE_DAYS, REDRIVE_TOKEN_MINUTES, STANDARD_DAYS, Limits
@@ -39,17 +40,20 @@ def refusal(entry: Entry, limits: Limits, now: int, *, deleting: bool = False) -
 
 def is_deleting(engine: Host, machine: str) -> bool:
     """Whether a machine is gone, or about to go."""
-    known = engine.registry.peek(machine)
+    known = engine.registry.peek(names.machine_arn(machine).arn)
     return known is None or known.deleting
 
 
-async def redrive(engine: Host, arn: str, token: str | None) -> int:
+async def redrive(engine: Host, arn: str, token: str | None, *, by_map_run: bool = False) -> int:
     """Have an execution go on after its bad end; when it was (milliseconds since the epoch), once that is durable.
 
-    The same token within its time gives the same answer. Raises ExecutionDoesNotExist, ExecutionNotRedrivable.
+    The same token within its time gives the same answer. An execution that a map run began goes on with its map run
+    alone (unverified: AWS may redrive it by itself). Raises ExecutionDoesNotExist, ExecutionNotRedrivable.
     """
     while True:
         entry = await _at_rest(engine, arn)
+        if catalog.execution_row(entry).machine is not None and not by_map_run:
+            raise ExecutionNotRedrivable("Execution was started by a Map Run and is redriven with it")
         if (before := _done_before(entry, token, engine.clock.now())) is not None:
             return before
         if entry.ended is None or entry.status == "SUCCEEDED":

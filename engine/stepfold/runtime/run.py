@@ -20,7 +20,7 @@ from stepfold.interpreter import facts, signals
 from stepfold.interpreter.decide import Decision, decide
 from stepfold.interpreter.execution import EXPIRY, Execution
 from stepfold.interpreter.frames import Invocation
-from stepfold.interpreter.signals import Attend, Effect, Evaluate, Invoke, Offer, Signal, Sleep
+from stepfold.interpreter.signals import Attend, Effect, Evaluate, Invoke, Offer, RunMap, Signal, Sleep
 from stepfold.language.failures import Failure
 from stepfold.work.workers import Call, NoWorker, TaskError
 from stepfold_store.contract import Conflict, Entry, Record, StoreClosed, Ticket
@@ -55,7 +55,7 @@ class Lane:
 class Told(msgspec.Struct, frozen=True, gc=False):
     """A decision on its way to the disk, with what the catalog learns from it, and what is owed once it is there.
 
-    `unwanted` are jobs to be called off then.
+    `unwanted` are jobs to be called off then, `left` the map runs that are not wanted any more.
     """
 
     ticket: Ticket
@@ -63,6 +63,7 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     ended: bool
     entry: Entry | None = None
     unwanted: Sequence[Attend] = ()
+    left: list[str] = []
 
 
 class Run:
@@ -86,6 +87,7 @@ class Run:
         self._scopes: dict[int, anyio.CancelScope] = {}
         self._alarms: dict[int, Alarm] = {}
         self._lanes: dict[str, Lane] = {}
+        self._maps: dict[int, str] = {}
         self._rung: list[Signal] = []
         self._carrying_on = False
         self._closing = False
@@ -118,9 +120,12 @@ class Run:
         unwanted = self._jobs.decided(signal, decision)
         for gone in decision.closed:
             self._cut_off(gone)
-        if (self._alarms or self._scopes) and (asked := getattr(signal, "asked", 0)) not in execution.asked:
+        waiting = self._alarms or self._scopes or self._maps
+        if waiting and (asked := getattr(signal, "asked", 0)) not in execution.asked:
+            self._maps.pop(asked, None)
             self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
-        return Told(ticket, decision.owed, ended, entry, unwanted)
+        left = [self._maps.pop(gone) for gone in decision.closed if gone in self._maps]
+        return Told(ticket, decision.owed, ended, entry, unwanted, left)
 
     async def follow(self, told: Told) -> None:
         """Wait until a decision is durable, and begin what is owed then."""
@@ -149,6 +154,8 @@ class Run:
         self._has_begun()
         for job in told.unwanted:
             self._see_off(job)
+        for arn in told.left:
+            self.world.leave_map(arn)
         if told.ended:
             self._closing = True
             self._close_if_done()
@@ -211,6 +218,8 @@ class Run:
                 self._sleep(effect)
             elif isinstance(effect, Offer):
                 self.world.offer(self, effect)
+            elif isinstance(effect, RunMap):
+                self._run_map(effect)
             else:
                 self.world.spawn(self, self._evaluate, effect)
 
@@ -405,6 +414,11 @@ class Run:
             before.cancel()
         self._alarms[asked] = self.world.timers.at(effect.until, ring)
 
+    def _run_map(self, effect: RunMap) -> None:
+        if effect.asked in self.execution.asked:
+            self._maps[effect.asked] = effect.arn
+            self.world.run_map(self, effect)
+
     async def _evaluate(self, effect: Evaluate) -> None:
         if effect.asked not in self.execution.asked:
             return
@@ -454,7 +468,7 @@ class Run:
     @property
     def quiet(self) -> bool:
         """Whether it waits for nothing but time and the outside."""
-        return not self._scopes and not self._carrying_on and not self._rung
+        return not self._scopes and not self._maps and not self._carrying_on and not self._rung
 
     def _has_begun(self) -> None:
         if self.begun is not None:

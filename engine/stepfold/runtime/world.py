@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
-from stepfold.interpreter.signals import Offer
+from stepfold.interpreter.signals import Offer, RunMap
 from stepfold.query.template import Moment
 from stepfold.work.workers import NoWorker, Workers
 from stepfold_store.contract import Entry, Store, StoreClosed
@@ -57,6 +57,14 @@ class World(Protocol[Run]):
 
     def offer(self, run: Run, effect: Offer) -> None:
         """A task waits for somebody who polls for its activity."""
+        ...
+
+    def run_map(self, run: Run, effect: RunMap) -> None:
+        """A distributed Map of the run is to be run, or gone on with."""
+        ...
+
+    def leave_map(self, arn: str) -> None:
+        """That a map run is not wanted any more is durable."""
         ...
 
     def missing(self, run: Run, missing: NoWorker) -> None:

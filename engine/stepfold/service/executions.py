@@ -8,7 +8,6 @@ from stepfold import names
 from stepfold.errors import (
     CallerError,
     InvalidToken,
-    ResourceNotFound,
     StateMachineTypeNotSupported,
 )
 from stepfold.language.references import variable_references
@@ -16,10 +15,11 @@ from stepfold.names import execution_arn
 from stepfold.runtime import catalog, express, redriving, starting
 from stepfold.runtime.catalog import ExecutionRow
 from stepfold.runtime.engine import Engine
+from stepfold.runtime.lately import Committed
 from stepfold.runtime.registry import Target
 from stepfold_store.contract import Entry, Store, after_entry
 
-from . import histories, paging
+from . import histories, mapruns, paging
 from .protocol import Operation, timestamp
 from .served import Served
 from .shapes import (
@@ -54,8 +54,6 @@ LOOKED_AT: Final = 10_000
 """The most rows that one ListExecutions looks at; where a filter keeps few of them, the page is shorter."""
 STEP: Final = 1_000
 """So many of them at a time, where a filter may keep few."""
-MAP_RUN: Final = "mapRun"
-"""The catalog's kind of distributed Maps' runs."""
 
 _INCLUDED: Final = CloudWatchEventsExecutionDataDetails(included=True)
 _WITHHELD: Final = CloudWatchEventsExecutionDataDetails(included=False)
@@ -143,20 +141,35 @@ async def redrive_execution(service: Served, request: RedriveExecutionInput) -> 
     return RedriveExecutionOutput(redriveDate=timestamp(redriven))
 
 
+async def _known(engine: Engine, arn: str) -> Committed:
+    """What is committed of an execution; of EXPRESS ones, those of map runs alone are told of.
+
+    Raises ExecutionDoesNotExist, InvalidArn.
+    """
+    if ":express:" in arn:
+        names.states_arn(arn, "express")
+        entry = await engine.store.entry(express.KIND, arn)
+        started = None if entry is None else express.row_of(entry).started
+        if entry is not None and started is not None and started.map_run is not None:
+            return Committed(entry, started)
+    return await engine.committed(execution_arn(arn))
+
+
 # --- describing -------------------------------------------------------------------------------------------------------
 
 
 async def describe_execution(service: Served, request: DescribeExecutionInput) -> DescribeExecutionOutput:
     """All about an execution but its history."""
     engine = service.engine
-    entry, started = await engine.committed(execution_arn(request.executionArn))
-    row = catalog.execution_row(entry)
+    entry, started = await _known(engine, request.executionArn)
+    row = _row(entry)
     whole = request.includedData != "METADATA_ONLY"
     details = _INCLUDED if whole else _WITHHELD
     succeeded = entry.status == "SUCCEEDED"
     explained = whole and entry.status != "TIMED_OUT"  # AWS tells no reason of a time-out here (API notes, section 4)
-    deleting = entry.ended is not None and not succeeded and redriving.is_deleting(engine, entry.parent)
+    deleting = entry.ended is not None and not succeeded and redriving.is_deleting(engine, started.machine)
     why = redriving.refusal(entry, started.limits, engine.clock.now(), deleting=deleting)
+    by_map_run = entry.kind == express.KIND and entry.status in {"FAILED", "TIMED_OUT", "ABORTED"}
     return DescribeExecutionOutput(
         **_told(entry, row),
         input=catalog.given(started) if whole else None,
@@ -166,7 +179,7 @@ async def describe_execution(service: Served, request: DescribeExecutionInput) -
         traceHeader=row.trace,
         error=row.error if explained else None,
         cause=row.cause if explained else None,
-        redriveStatus="REDRIVABLE" if why is None else "NOT_REDRIVABLE",
+        redriveStatus="NOT_REDRIVABLE" if why else "REDRIVABLE_BY_MAP_RUN" if by_map_run else "REDRIVABLE",
         redriveStatusReason=why,
     )
 
@@ -175,7 +188,8 @@ def _told(entry: Entry, row: ExecutionRow) -> dict[str, Any]:
     """What descriptions and lists tell alike."""
     return {
         "executionArn": entry.key,
-        "stateMachineArn": entry.parent,
+        "stateMachineArn": row.machine or entry.parent,
+        "mapRunArn": entry.parent if row.machine is not None else None,
         "name": row.name,
         "status": entry.status,
         "startDate": timestamp(entry.started),
@@ -192,13 +206,16 @@ async def describe_state_machine_for_execution(
 ) -> DescribeStateMachineForExecutionOutput:
     """The machine as an execution uses it, whatever has become of it since."""
     engine = service.engine
-    entry, started = await engine.committed(execution_arn(request.executionArn))
-    machine = await engine.store.entry(catalog.MACHINE, entry.parent)
+    entry, started = await _known(engine, request.executionArn)
+    said = names.machine_arn(started.machine)
+    machine = await engine.store.entry(catalog.MACHINE, said.arn)
     text = (await engine.registry.machine(started.definition)).text
     whole = request.includedData != "METADATA_ONLY"
     return DescribeStateMachineForExecutionOutput(
-        stateMachineArn=entry.parent,
-        name=entry.parent.rpartition(":")[2],
+        stateMachineArn=started.machine,
+        name=said.name,
+        mapRunArn=started.map_run,
+        label=said.label,
         definition=text.decode() if whole else "{}",
         roleArn=started.role,
         updateDate=timestamp(entry.started if machine is None else machine.started),
@@ -216,6 +233,7 @@ class _Sieve(NamedTuple):
     """Which executions of a parent are told; None lets all through."""
 
     parent: str
+    kind: str = catalog.EXECUTION
     version: str | None = None
     alias: str | None = None
     redriven: bool | None = None
@@ -255,9 +273,9 @@ async def _sieve(engine: Engine, request: ListExecutionsInput) -> _Sieve:
     if (request.stateMachineArn is None) == (request.mapRunArn is None):
         raise CallerError("Either a state machine ARN or a Map Run ARN must be specified, and not both")
     if request.mapRunArn is not None:
-        if await engine.store.entry(MAP_RUN, _map_run(request.mapRunArn)) is None:
-            raise ResourceNotFound(f"Resource not found: '{request.mapRunArn}'")
-        return _Sieve(request.mapRunArn, redriven=redriven)
+        _, run = await mapruns.found(engine, request.mapRunArn)
+        kind = express.KIND if run.kind == "EXPRESS" else catalog.EXECUTION
+        return _Sieve(request.mapRunArn, kind, redriven=redriven)
     if request.statusFilter == "PENDING_REDRIVE":
         raise CallerError("The status filter PENDING_REDRIVE is for the executions of a Map Run")
     arn = _machine(request.stateMachineArn or "")
@@ -277,13 +295,13 @@ async def _page(
     looked_at = 0
     while looked_at < LOOKED_AT:
         step = size + 1 if sieve.is_open else max(size + 1, STEP)
-        page = await store.entries(catalog.EXECUTION, parent=sieve.parent, status=status, after=place, limit=step)
+        page = await store.entries(sieve.kind, parent=sieve.parent, status=status, after=place, limit=step)
         for entry in page.entries:
-            row = catalog.execution_row(entry)
+            row = _row(entry)
             if sieve.lets(row):
                 if len(found) == size:
                     return found, place
-                found.append(ExecutionListItem(**_told(entry, row)))
+                found.append(ExecutionListItem(**_told(entry, row), itemCount=row.items or None))
             place = after_entry(entry)
         looked_at += len(page.entries)
         if page.after is None:
@@ -296,9 +314,16 @@ def _machine(arn: str) -> str:
     return arn
 
 
-def _map_run(arn: str) -> str:
-    names.states_arn(arn, "mapRun")
-    return arn
+def _row(entry: Entry) -> ExecutionRow:
+    """What is kept of an execution, of either type."""
+    if entry.kind != express.KIND:
+        return catalog.execution_row(entry)
+    kept = express.row_of(entry)
+    started = kept.started
+    return ExecutionRow(
+        started.name, started.definition, kept.output, kept.error, kept.cause, trace=started.trace,
+        redrives=kept.redrives, machine=started.machine, child=started.child, items=started.items,
+    )
 
 
 OPERATIONS: Final[dict[str, Operation]] = {

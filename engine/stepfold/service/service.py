@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from . import executions, machines, tags, tasks, teststate, versions
+from . import executions, machines, mapruns, tags, tasks, teststate, versions
 from .protocol import Operation
 from .served import Served
 
@@ -15,6 +15,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     **tags.OPERATIONS,
     **tasks.OPERATIONS,
     **executions.OPERATIONS,
+    **mapruns.OPERATIONS,
     **teststate.OPERATIONS,
 }
 
