@@ -188,16 +188,20 @@ def test_an_express_machine_is_checked_as_one():
 
 BLOCK = {"StartAt": "I", "States": {"I": END}}
 LATER = {
-    "distributed Map": (
-        {"StartAt": "X", "States": {"X": {"Type": "Map", "End": True, "ItemProcessor": {
-            **BLOCK, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}}}},
-        "/States/X/ItemProcessor/ProcessorConfig",
+    "Map that reads": (
+        {"StartAt": "X", "States": {"X": {
+            "Type": "Map", "End": True, "ItemProcessor": {
+                **BLOCK, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}},
+            "ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "Parameters": {"Bucket": "b", "Key": "k"}}}}},
+        "/States/X/ItemReader",
     ),
-    "distributed Map inside": (
+    "Map that writes inside": (
         {"StartAt": "X", "States": {"X": {"Type": "Parallel", "End": True, "Branches": [
-            {"StartAt": "M", "States": {"M": {"Type": "Map", "End": True, "ItemProcessor": {
-                **BLOCK, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}}}}]}}},
-        "/States/X/Branches[0]/States/M/ItemProcessor/ProcessorConfig",
+            {"StartAt": "M", "States": {"M": {
+                "Type": "Map", "End": True, "ItemProcessor": {
+                    **BLOCK, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}},
+                "ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b"}}}}}]}}},
+        "/States/X/Branches[0]/States/M/ResultWriter",
     ),
 }  # fmt: skip
 

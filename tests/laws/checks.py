@@ -12,11 +12,14 @@ from tests.laws.machines import Made
 from stepfold.interpreter import facts
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
+from stepfold.interpreter.frames import Branches
 
 ENDS = (facts.ExecutionSucceeded, facts.ExecutionFailed, facts.ExecutionAborted, facts.ExecutionTimedOut)
 OUTCOMES = (facts.TaskSucceeded, facts.TaskFailed, facts.TaskTimedOut)
 _ENDS = set(ENDS)
-_ABOUT_TASKS = {facts.TaskScheduled, facts.Reattempted, *OUTCOMES}
+MAP_RUNS = (facts.MapRunStarted, facts.MapRunRedriven)
+MAP_RUN_ENDS = (facts.MapRunSucceeded, facts.MapRunFailed, facts.MapRunAborted)
+_ABOUT_TASKS = {facts.TaskScheduled, facts.Reattempted, *OUTCOMES, *MAP_RUNS, *MAP_RUN_ENDS}
 FORKS = (facts.BranchStarted, facts.IterationStarted)
 CLOSES = (facts.BranchSucceeded, facts.IterationSucceeded, facts.IterationFailed, facts.IterationAborted)
 GATHERS = (facts.ParallelSucceeded, facts.MapSucceeded, facts.ParallelFailed, facts.MapFailed)
@@ -60,16 +63,16 @@ def _numbered(events: Sequence[Event]) -> None:
 
 
 def one_outcome(events: Iterable[Event]) -> None:
-    """Each schedule has one outcome at most, and each outcome its schedule."""
+    """Each schedule, and each map run, has one outcome at most, and each outcome its schedule."""
     open_: dict[int, int] = {}
     for event in events:
         if type(event.fact) not in _ABOUT_TASKS:
             continue
-        if isinstance(event.fact, facts.TaskScheduled):
+        if isinstance(event.fact, (facts.TaskScheduled, *MAP_RUNS)):
             if event.frame in open_:
                 raise Broken(f"frame {event.frame} asks again before it was answered")
             open_[event.frame] = event.seq
-        elif isinstance(event.fact, OUTCOMES):
+        elif isinstance(event.fact, OUTCOMES + MAP_RUN_ENDS):
             if open_.pop(event.frame, None) is None:
                 raise Broken(f"event {event.seq} answers what nobody asked")
         elif isinstance(event.fact, facts.Reattempted) and open_.get(event.frame) != event.fact.asked:
@@ -175,7 +178,7 @@ def _told(fact: facts.Fact, number: dict[int, int], *, exact: bool) -> tuple[Any
         value = getattr(fact, name)
         if name in {"parent", "asked"}:
             value = number[value]
-        elif name == "token" or (name == "until" and not exact):
+        elif name == "token" or (name in {"until", "arn"} and not exact):
             value = value is not None
         elif isinstance(value, facts.Raw):
             value = bytes(value)
@@ -206,7 +209,7 @@ def summary(events: Sequence[Event]) -> Summary:
         elif isinstance(fact, facts.StateEntered):
             state[event.frame] = fact.name
             visits[(*place[event.frame], fact.name)] += 1
-        elif isinstance(fact, (facts.TaskScheduled, *OUTCOMES)):
+        elif isinstance(fact, (facts.TaskScheduled, *OUTCOMES, *MAP_RUNS, *MAP_RUN_ENDS)):
             attempts[(*place[event.frame], state[event.frame], type(fact).__name__)] += 1
     output = bytes(execution.root.value) if execution.status == "SUCCEEDED" else None
     return Summary(execution.status, output, _reason(execution), visits, attempts)
@@ -242,6 +245,8 @@ def features(made: Made, events: Sequence[Event]) -> set[str]:
                     found.add("Retry with FULL jitter")
             case facts.WaitStarted():
                 found.add("Wait")
+            case facts.MapRunStarted():
+                found.add("distributed Map")
             case facts.TaskTimedOut():
                 found.add("timeout")
             case facts.EvaluationAsked():
@@ -258,7 +263,7 @@ def _caught(events: Sequence[Event]) -> set[str]:
         fact = event.fact
         if isinstance(fact, facts.ParallelFailed | facts.MapFailed):
             waits = execution.frames[event.frame].waits
-            if waits is not None and len(waits.running) > 1:  # type: ignore[union-attr]
+            if isinstance(waits, Branches) and len(waits.running) > 1:
                 cut.add(event.frame)
         elif isinstance(fact, facts.StateExited) and event.frame in cut:
             found.add("Catch that aborts siblings")

@@ -17,10 +17,10 @@ from typing import Any
 
 from tests.laws.costly import make_costly
 
-from stepfold.interpreter.simulate import Answer, Asked
+from stepfold.interpreter.simulate import MAP_RUN, Answer, Asked
 from stepfold.language.failures import Failure
 from stepfold.language.machine import Machine, load
-from stepfold.query.values import Value, text
+from stepfold.query.values import Value, join, text
 
 Pick = Callable[[int], int]
 
@@ -92,6 +92,8 @@ class Made:
             return Answer(None, after, beats=beats, beat=700 * (luck[2] % 3))
         if luck[3] % 10 < 2:
             return Answer(Failure(("Boom", "Bang", "States.TaskFailed")[luck[4] % 3], None), after)
+        if asked.resource == MAP_RUN:
+            return Answer(join([self._value(asked, luck[5])] * 2), after)
         return Answer(self._value(asked, luck[5]), after, beat=700 * (luck[2] % 3))
 
     def hurried(self, seed: int) -> Callable[[Asked], Answer]:
@@ -402,6 +404,8 @@ class _Maker:
                 state["MaxConcurrency"] = self.pick(3)
             if "ItemSelector" in state and self.chance(1, 4):  # the last item cannot be selected
                 state["ItemSelector"]["next.$"] = "States.ArrayGetItem($.items, States.MathAdd($$.Map.Item.Index, 1))"
+            if self.chance(1, 12):
+                self.distribute(state)
         if self.chance(1, 4):
             state["ResultSelector"] = {"first.$": "$[0]", "count.$": "States.ArrayLength($)"}
         if self.chance(1, 4):
@@ -409,6 +413,16 @@ class _Maker:
         if self.chance(1, 2):
             state["Catch"] = self.catch()
         states[name] = state
+
+    def distribute(self, state: dict[str, Any]) -> None:
+        """Items as executions of their own: what they do is not simulated, but what their run comes to."""
+        state["ItemProcessor"]["ProcessorConfig"] = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+        state |= self.one((
+            {},
+            {"ToleratedFailurePercentage": 50},
+            {"ToleratedFailureCountPath": "$.n"},
+            {"ItemBatcher": {"MaxItemsPerBatch": 2, "BatchInput": {"num.$": "$.num"}}},
+        ))
 
     def rescued(self, states: dict[str, dict[str, Any]], depth: int) -> None:
         """A Parallel or a Map that fails while others are at work in it, and is caught."""

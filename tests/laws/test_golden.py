@@ -19,16 +19,16 @@ import pytest
 from tests.laws.checks import lawful
 from tests.laws.machines import ACTIVITY, CALLBACK, FUNCTION, SERVICE
 
-from stepfold.interpreter import facts, signals
+from stepfold.interpreter import facts, ledger, signals
 from stepfold.interpreter.decide import Decision, decide
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.signals import Signal
-from stepfold.interpreter.simulate import START, Answer, Asked, Said, Simulation
+from stepfold.interpreter.simulate import MAP_RUN, START, Answer, Asked, Said, Simulation
 from stepfold.language.failures import Failure
 from stepfold.language.limits import Limits
 from stepfold.language.machine import Machine, load
 from stepfold.query.template import Moment
-from stepfold.query.values import admit, text
+from stepfold.query.values import Value, admit, text
 
 FACTS = Path(__file__).with_name("facts.json")
 LOGS = Path(__file__).with_name("logs.json")
@@ -41,6 +41,7 @@ def vocabulary() -> dict[str, Any]:
     told: dict[str, Any] = {"format": facts.FORMAT, "tag field": "type", "event": list(facts.Event.__struct_fields__)}
     told["facts"] = {kind.__name__: _shape(kind) for kind in facts.FACTS}
     told["limits"] = _shape(Limits)
+    told["map runs"] = {kind.__name__: _shape(kind) for kind in ledger.ENTRIES}
     return told
 
 
@@ -52,6 +53,8 @@ def _shape(kind: type[msgspec.Struct]) -> dict[str, Any]:
             "left out" if default is msgspec.UNSET else "aws" if isinstance(default, Limits) else default
         )
     info = kind.__struct_config__
+    if issubclass(kind, ledger._Entry):
+        assert (info.tag_field, info.tag) == ("type", kind.__name__)
     if issubclass(kind, facts._Fact):
         assert (info.tag_field, info.tag) == ("type", kind.__name__)
         shape["(history)"] = [
@@ -70,6 +73,14 @@ def test_no_fact_has_changed() -> None:
         for field, default in fields[len(shape) - 1 : -1]:
             assert default != "required", f"{name}.{field} is new: logs of before do not have it"
     assert now == frozen, "something was added: write it down with python -m tests.laws.test_golden"
+
+
+def test_no_entry_of_a_map_run_has_changed() -> None:
+    frozen, now = json.loads(FACTS.read_text())["map runs"], vocabulary()["map runs"]
+    for name, shape in frozen.items():
+        fields = list(now[name].items())
+        assert fields[: len(shape)] == list(shape.items()), f"{name} has changed"
+        assert all(default != "required" for _, default in fields[len(shape) :])
 
 
 def test_events_are_arrays_in_a_frozen_order() -> None:
@@ -94,6 +105,10 @@ TASK = {"Type": "Task", "Resource": FUNCTION + "f", "End": True}
 
 def _block(**states: Any) -> dict[str, Any]:
     return {"StartAt": next(iter(states)), "States": states}
+
+
+def _distributed(**states: Any) -> dict[str, Any]:
+    return {**_block(**states), "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
 
 
 GOLDEN: dict[str, dict[str, Any]] = {
@@ -144,6 +159,18 @@ GOLDEN: dict[str, dict[str, Any]] = {
             I={"Type": "Pass", "Parameters": {"x.$": "States.ArrayGetItem($.items, 9)"}, "End": True})],
         "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "S", "Assign": {"why.$": "$.Error"}}]},
         S={"Type": "Succeed"}),
+    "distributed Map": _block(M={
+        "Type": "Map", "ItemsPath": "$.items", "MaxConcurrency": 2, "End": True, "Label": "Each",
+        "ToleratedFailureCount": 1, "ToleratedFailurePercentagePath": "$.n",
+        "ItemBatcher": {"MaxItemsPerBatch": 2, "MaxInputBytesPerBatch": 500, "BatchInput": {"w.$": "$.word"}},
+        "ItemSelector": {"v.$": "$$.Map.Item.Value"}, "ItemProcessor": _distributed(I=TASK)}),
+    "distributed Map that fails, tried again, then caught": _block(Bad={
+        "Type": "Map", "ItemsPath": "$.items", "Next": "S", "ItemProcessor": _distributed(I=TASK),
+        "Retry": [{"ErrorEquals": ["Boom"], "MaxAttempts": 1}],
+        "Catch": [{"ErrorEquals": ["Boom"], "Next": "S"}]}, S={"Type": "Succeed"}),
+    "distributed Map that is cut off": _block(P={"Type": "Parallel", "End": True, "Branches": [
+        _block(Bad=TASK), _block(M={"Type": "Map", "ItemsPath": "$.items", "End": True,
+                                    "ItemProcessor": _distributed(I=TASK)})]}),
     "stopped": _block(W={"Type": "Wait", "Seconds": 60, "End": True}),
     "out of time": {**_block(W={"Type": "Wait", "Seconds": 60, "End": True}), "TimeoutSeconds": 10},
 }
@@ -156,6 +183,8 @@ def _script(asked: Asked) -> Answer:
         return Answer(Failure("Boom", "bad"), 1_500)
     if name == "Silent":
         return Answer(None, beats=False)
+    if asked.resource == MAP_RUN:
+        return Answer(asked.arguments, 2_000)
     return Answer(text({"from": list(asked.place)}), 2_000, beat=1_500)
 
 
@@ -202,6 +231,12 @@ def _record(name: str) -> dict[str, Any]:
 
 def _signal(step: dict[str, Any]) -> Signal:
     name, fields = step["signal"]
+    if name == "MapRunEnded":
+        told = msgspec.json.decode(fields, type=dict[str, msgspec.Raw])
+        asked, outcome = int(bytes(told["asked"])), bytes(told["outcome"])
+        if outcome.startswith(b"["):
+            return signals.MapRunEnded(asked, Value(outcome))
+        return signals.MapRunEnded(asked, msgspec.json.decode(outcome, type=Failure))
     return msgspec.json.decode(fields, type=getattr(signals, name))
 
 
@@ -236,6 +271,7 @@ def test_every_fact_stands_in_a_golden_log() -> None:
     }
     missing = set(facts.FACTS) - stand
     elsewhere = {facts.EvaluationAsked, facts.EvaluationAnswered, facts.ExecutionRedriven}  # test_races, test_redrive
+    elsewhere |= {facts.MapRunRedriven}  # test_distributed
     assert missing <= elsewhere, missing
 
 
