@@ -440,3 +440,20 @@ async def test_a_stop_then_a_redrive_before_its_executions_have_ended():
         assert await engine.execution(handle.arn).result() == [1, 2]
         (run,) = await map_runs(engine)
         assert (run.status, tallies.row_of(run).redrives) == ("SUCCEEDED", 1)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("turns", range(0, 60, 4))
+async def test_a_redrive_that_is_stopped_again_leaves_nothing_running(turns, ended):
+    async with Working(held={1, 2}) as engine:
+        handle = await engine.start(await engine.create("machine", distributed()), [1, 2])
+        await until(lambda: len(engine.seen) == 2)
+        await handle.stop()
+        await until(lambda: not ended or not engine.maps._alive)
+        await engine.redrive(handle.arn)
+        await let_go_on(turns)
+        await handle.stop()
+        await until(lambda: not engine.runs and not engine.maps._alive)
+        (run,) = await map_runs(engine)
+        assert run.status == "ABORTED"
+        assert {child.status for child in await children(engine, run.key)} == {"ABORTED"}
