@@ -93,6 +93,11 @@ async def outcome(handle):
             return failed.status, failed.error
 
 
+async def until_cut_off(dying, engine):
+    """Until the store has closed, or nothing is under way."""
+    await until(lambda: dying.left < 0 or not (engine.runs or engine.maps._alive))
+
+
 async def ended_well(disk):
     """The ARNs of all executions that the disk says succeeded."""
     kinds = catalog.EXECUTION, express.KIND
@@ -136,7 +141,7 @@ async def test_cut_off_at_every_write_it_comes_to_the_same_end(name, jumping_clo
         async with Working(dying, bad=bad, calls=calls, clock=jumping_clock, seed=1) as engine:
             try:
                 arn = (await engine.start(await engine.create("machine", definition), given, name="monday")).arn
-                await until(lambda: dying.left < 0 or not engine.runs)
+                await until_cut_off(dying, engine)
             except StoreClosed:
                 pass
         kept = await ended_well(disk)
@@ -173,7 +178,7 @@ async def test_cut_off_at_every_write_of_a_stop_its_executions_are_stopped(kind)
             dying.left = at
             try:
                 await handle.stop()
-                await until(lambda: dying.left < 0 or not engine.maps._alive)
+                await until_cut_off(dying, engine)
             except StoreClosed:
                 pass
         async with Working(Around(disk), held={2, 3}) as engine:
@@ -213,8 +218,7 @@ async def test_cut_off_at_every_write_of_a_redrive_it_comes_to_the_same_end(kind
             redriven = True
             try:
                 await engine.redrive(handle.arn)
-                await until(lambda: dying.left < 0 or handle.arn not in engine.runs)
-                await let_go_on()
+                await until_cut_off(dying, engine)
             except StoreClosed:
                 redriven = False
         kept |= await ended_well(disk) - {handle.arn}
