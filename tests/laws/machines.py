@@ -404,7 +404,7 @@ class _Maker:
                 state["MaxConcurrency"] = self.pick(3)
             if "ItemSelector" in state and self.chance(1, 4):  # the last item cannot be selected
                 state["ItemSelector"]["next.$"] = "States.ArrayGetItem($.items, States.MathAdd($$.Map.Item.Index, 1))"
-            if self.chance(1, 12):
+            if self.chance(1, 24):
                 self.distribute(state)
         if self.chance(1, 4):
             state["ResultSelector"] = {"first.$": "$[0]", "count.$": "States.ArrayLength($)"}

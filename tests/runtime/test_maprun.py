@@ -383,6 +383,60 @@ async def test_executions_are_given_their_items_alone():
         assert await handle.result() == [{"input": given, "machine": "machine/Each", "whole": given}]
 
 
+async def test_a_map_in_jsonata():
+    selector = {"at": "{% $states.context.Map.Item.Index %}", "value": "{% $states.context.Map.Item.Value %}",
+                "all": "{% $count($states.input.items) %}", "name": "{% $name %}"}
+    definition = distributed(
+        block=PASS, QueryLanguage="JSONata", Items="{% $states.input.items %}", ItemSelector=selector,
+        ItemBatcher={"MaxItemsPerBatch": "{% $states.input.n %}", "BatchInput": {"n": "{% $states.input.n %}"}},
+        ToleratedFailurePercentage="{% 5 %}", MaxConcurrency="{% 3 %}", Output="{% $states.result %}",
+    )
+    definition["States"]["A"] = {"Type": "Pass", "Assign": {"name": "anna"}, "Next": "M"}
+    async with Working() as engine:
+        machine = await engine.create("machine", {**definition, "StartAt": "A"})
+        handle = await engine.start(machine, {"n": 2, "items": ["a", "b", "c"]})
+        given = [{"at": at, "value": value, "all": 3, "name": "anna"} for at, value in enumerate("abc")]
+        assert await handle.result() == [
+            {"BatchInput": {"n": 2}, "Items": given[:2]}, {"BatchInput": {"n": 2}, "Items": given[2:]},
+        ]  # fmt: skip
+        row = tallies.row_of((await map_runs(engine))[0])
+        assert (row.concurrency, row.percentage) == (3, 5.0)
+
+
+async def test_the_members_of_an_object_are_items_in_jsonata():
+    definition = distributed(block=PASS, QueryLanguage="JSONata", Items="{% $states.input %}")
+    async with Working() as engine:
+        handle = await engine.start(await engine.create("machine", definition), {"a": 1, "b": [2]})
+        assert await handle.result() == [{"Key": "a", "Value": 1}, {"Key": "b", "Value": [2]}]
+        (started,) = [event async for event in handle.events() if event["type"] == "MapStateStarted"]
+        assert started["mapStateStartedEventDetails"] == {"length": 2}
+        definition["States"]["M"]["ItemSelector"] = {"k": "{% $states.context.Map.Item.Key %}"}
+        handle = await engine.start(await engine.create("other", definition), {"a": 1, "b": [2]})
+        assert await handle.result() == [{"k": "a"}, {"k": "b"}]
+
+
+async def test_its_executions_see_no_variables_of_the_outside():
+    definition = distributed(block={"StartAt": "I", "States": {"I": {
+        "Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $exists($outer) %}", "End": True}}})
+    definition["States"]["A"] = {"Type": "Pass", "Assign": {"outer": 1}, "Next": "M"}
+    async with Working() as engine:
+        handle = await engine.start(await engine.create("machine", {**definition, "StartAt": "A"}), [1])
+        assert await handle.result() == [False]
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("ToleratedFailureCount", "{% 'x' %}"), ("ToleratedFailurePercentage", "{% 101 %}"),
+])  # fmt: skip
+async def test_a_wrong_setting_in_jsonata_can_be_caught(field, value):
+    definition = distributed(block=PASS, QueryLanguage="JSONata", **{field: value},
+                             Catch=[{"ErrorEquals": ["States.QueryEvaluationError"], "Next": "C"}])
+    definition["States"]["C"] = {"Type": "Pass", "End": True}
+    async with Working() as engine:
+        handle = await engine.start(await engine.create("machine", definition), [1])
+        assert (await handle.result())["Error"] == "States.QueryEvaluationError"
+        assert not await map_runs(engine)
+
+
 async def test_a_costly_selector_is_evaluated_beside():
     async with Working() as engine:
         machine = await engine.create("machine", distributed(

@@ -114,8 +114,11 @@ async def test_an_engine_opened_again_knows_what_its_store_has_now():
 async def test_a_machine_that_cannot_be_run_is_refused_when_it_is_embedded():
     async with Engine() as engine:
         with pytest.raises(InvalidDefinition, match="NOT_SUPPORTED"):
-            await engine.create("machine", one(Type="Map", ItemProcessor={
-                **DONE, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}))
+            await engine.create("machine", one(
+                Type="Map",
+                ItemProcessor={**DONE, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}},
+                ItemReader={"Resource": "arn:aws:states:::s3:getObject", "Parameters": {"Bucket": "b", "Key": "k"}},
+            ))
 
 
 def references(**state):
