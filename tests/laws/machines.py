@@ -287,7 +287,7 @@ class _Maker:
             task["Parameters"] = self.parameters()
         if self.chance(1, 4):
             task["ResultSelector"] = {"kept.$": "$.deep.a", "count.$": "States.ArrayLength($.of)", "all.$": "$"}
-        if self.chance(3, 5):
+        if self.chance(2, 3):
             task.update(self.one((
                 {"TimeoutSeconds": 3},
                 {"TimeoutSeconds": 5, "HeartbeatSeconds": 2},
@@ -404,7 +404,7 @@ class _Maker:
                 state["MaxConcurrency"] = self.pick(3)
             if "ItemSelector" in state and self.chance(1, 4):  # the last item cannot be selected
                 state["ItemSelector"]["next.$"] = "States.ArrayGetItem($.items, States.MathAdd($$.Map.Item.Index, 1))"
-            if self.chance(1, 24):
+            if self.chance(1, 8):
                 self.distribute(state)
         if self.chance(1, 4):
             state["ResultSelector"] = {"first.$": "$[0]", "count.$": "States.ArrayLength($)"}

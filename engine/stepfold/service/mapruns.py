@@ -63,9 +63,8 @@ async def list_map_runs(service: Served, request: shapes.ListMapRunsInput) -> sh
     some, following = page(
         all_,
         lambda entry: [entry.started, entry.key],
+        request,
         scope=f"ListMapRuns {arn}",
-        size=request.maxResults,
-        token=request.nextToken,
         now=service.engine.clock.now(),
     )
     runs = [
