@@ -259,7 +259,7 @@ def test_a_cut_between_two_decisions_of_a_run_that_never_waits_changes_nothing(m
     """Where a decision may hold three events only, most of them end with something ready."""
     monkeypatch.setattr(core, "DECISION_EVENTS", 3)
     counts = Counts()
-    for seed in range(12):
+    for seed in range(18):
         made = make(seeded(seed))
         oracle = check_every_cut(made, seed, counts)
         check_cut_again_and_again(made, seed, counts, oracle)
