@@ -210,8 +210,8 @@ class _Maker:
                     state["Default"] = self.one(ahead)
             else:
                 state.setdefault("Next", ahead[0])
-            for catcher in state.get("Catch", ()):
-                catcher.setdefault("Next", self.one(ahead))
+            for catcher in state.get("Catch", ()):  # (not past what counts the rounds: it may fail in each of them)
+                catcher.setdefault("Next", self.one([name for name in ahead if not name.startswith("Enough")]))
         return {"StartAt": names[0], "States": _reachable(names[0], states)}
 
     def fewest(self, depth: int) -> int:
