@@ -51,7 +51,8 @@ async def list_executions(location: str, wanted: Filter, *, as_json: bool) -> No
     async with reading(location) as store:
         found: list[Summary] = []
         async for entry in catalog.all_entries(store, catalog.EXECUTION, status=wanted.status):
-            if wanted.machine in {None, entry.parent, entry.parent.rpartition(":")[2]}:
+            machine = catalog.machine_of(entry)
+            if wanted.machine in {None, machine, machine.rpartition(":")[2]}:
                 found.append(catalog.summary(entry))
             if len(found) >= wanted.limit:
                 break

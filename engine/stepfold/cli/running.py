@@ -259,7 +259,7 @@ async def resume(
             found = await _interrupted(store)
             engine = Engine(store)
             reach_outside(engine, outside)
-            await _register_remembered(engine, store, {entry.parent for entry in found}, output, screen)
+            await _register_remembered(engine, store, {catalog.machine_of(entry) for entry in found}, output, screen)
             if given is not None:
                 register_functions(engine, given, on_output=output)
             output.listener = lambda function, _, line: screen.line(output_line(screen, function, line))
