@@ -47,7 +47,8 @@ class ExecutionStarted(_Fact, frozen=True):
     `machine` is the machine's ARN, `definition` the SHA-256 of its text, `start` the first state, `timeout` the whole
     execution's seconds. `text` is the input as the caller wrote it, where that differs from its compact form; `trace`
     the X-Ray header that came with the start. An execution that a map run began (its ARN is `map_run`) is that one's
-    number `child`, for so many `items`.
+    number `child`, for so many `items`. `origin` is the name of the call that started it, where a Task did: asked for
+    again, it is this one.
     """
 
     moves: ClassVar[bool] = False
@@ -71,6 +72,7 @@ class ExecutionStarted(_Fact, frozen=True):
     map_run: str | None = None
     child: int = 0
     items: int = 0
+    origin: str | None = None
 
 
 class ExecutionSucceeded(_Fact, frozen=True):

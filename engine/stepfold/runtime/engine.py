@@ -12,8 +12,8 @@ it in `host.py`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
@@ -31,13 +31,14 @@ from stepfold.language.limits import Limits
 from stepfold.names import Home
 from stepfold.query.template import Moment
 from stepfold.query.values import Json
+from stepfold.work.children import Children
 from stepfold.work.functions import Function
 from stepfold.work.jobs import Job
 from stepfold.work.workers import CALLS_IN_FLIGHT, NoWorker, OnInterrupt, Worker, Workers
 from stepfold_store import open_store
 from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
 
-from . import catalog, express, redriving, starting
+from . import catalog, express, nested, redriving, starting
 from .activities import Activities
 from .callbacks import Callbacks
 from .catalog import Description, Summary
@@ -114,6 +115,9 @@ class Engine:
         self._busy = 0
         self._open = False
         self._decided = 0
+        children = Children(nested.Nested(self))
+        for pattern in ("", ".sync", ".sync:2", ".waitForTaskToken"):
+            self.register(f"arn:{self.home.partition}:states:::states:startExecution{pattern}", children)
         for callee in work:
             self.register(callee.__name__, Function(callee))
 
@@ -136,13 +140,22 @@ class Engine:
         return registered
 
     def register(
-        self, name: str, worker: Worker | Job, *, concurrency: int | None = None, on_interrupt: OnInterrupt = "repeat"
+        self,
+        name: str,
+        worker: Worker | Job,
+        *,
+        concurrency: int | None = None,
+        on_interrupt: OnInterrupt = "repeat",
+        outside_cap: bool = False,
     ) -> None:
         """Register a worker under a function name, a resource ARN or a pattern; who waited for it goes on.
 
-        One that is a `Job` (`work/jobs.py`) does what `.sync` Resources ask for.
+        One that is a `Job` (`work/jobs.py`) does what `.sync` Resources ask for. `outside_cap` is for one that waits
+        for others of this engine, who may need the turn that it would hold.
         """
-        self.workers.register(name, worker, concurrency=concurrency, on_interrupt=on_interrupt)
+        self.workers.register(
+            name, worker, concurrency=concurrency, on_interrupt=on_interrupt, outside_cap=outside_cap
+        )
         for run in list(self.runs.values()):
             if run.missing:
                 run.look_again()
@@ -452,6 +465,15 @@ class Engine:
 
     def _idle(self) -> bool:
         return not self._busy
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """While a task waits within this for another execution, only that one keeps the engine busy."""
+        self._rest()
+        try:
+            yield
+        finally:
+            self._busy += 1
 
     def crowded(self) -> bool:
         """Whether it is time to give the others a turn."""

@@ -1,8 +1,9 @@
-"""What starting, redriving and express executions ask of the engine: a promise, so that none of them knows it."""
+"""What starting, redriving, nesting and express executions ask of the engine: promises, so that none knows it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import anyio
@@ -11,7 +12,7 @@ from stepfold.language.limits import Limits
 from stepfold.names import Home
 
 from .clock import Chance
-from .lately import Lately
+from .lately import Committed, Lately
 from .registry import Registry
 from .run import Run, Told
 from .world import World
@@ -43,4 +44,20 @@ class Host(World[Run], Protocol):
 
     async def alive(self, arn: str) -> Run | None:
         """The run of an execution, after a fold that is under way; None where it has ended."""
+        ...
+
+
+class Parent(Host, Protocol):
+    """What nested executions ask of it besides."""
+
+    async def committed(self, arn: str) -> Committed:
+        """What the catalog says of an execution and how it began. Raises ExecutionDoesNotExist."""
+        ...
+
+    async def stop(self, name_or_arn: str, *, error: str | None = None, cause: str | None = None) -> None:
+        """End an execution now."""
+        ...
+
+    def asleep(self) -> AbstractContextManager[None]:
+        """While a task waits within this for another execution, only that one keeps the engine busy."""
         ...

@@ -26,12 +26,16 @@ OPEN_EXECUTIONS = 100_000
 
 
 class Wanted(NamedTuple):
-    """What a start asks for: the input and, where it came as text, that text; the caller's name and trace header."""
+    """What a start asks for: the input and, where it came as text, that text; the caller's name and trace header.
+
+    `origin` is for whoever may have to ask again, as after a crash: a start of the same origin is the same start.
+    """
 
     value: Value
     text: str | None = None
     name: str | None = None
     trace: str | None = None
+    origin: str | None = None
 
 
 class Begun(NamedTuple):
@@ -48,6 +52,7 @@ def wanted(
     *,
     name: str | None = None,
     trace: str | None = None,
+    origin: str | None = None,
     limits: Limits,
 ) -> Wanted:
     """A start's wishes, checked: Python data (`{}` by default) or text. Raises InvalidExecutionInput, InvalidName."""
@@ -59,7 +64,7 @@ def wanted(
     except NotAdmitted as error:
         why = None if text is None else jackson.complaint(text)  # None where it is JSON, but too large or too deep
         raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{why or error}'") from None
-    return Wanted(value, text, None if name is None else names.check_name(name), trace)
+    return Wanted(value, text, None if name is None else names.check_name(name), trace, origin)
 
 
 def check_room(engine: Host) -> None:
@@ -86,6 +91,7 @@ def first_fact(engine: Host, target: Target, machine: Machine, wish: Wanted, arn
         alias=target.alias,
         text=text if text is not None and text.encode() != bytes(value) else None,
         trace=wish.trace,
+        origin=wish.origin,
     )
 
 
@@ -95,9 +101,10 @@ async def start(engine: Host, target: Target, wish: Wanted) -> Begun:
     Raises ExecutionAlreadyExists, ExecutionLimitExceeded.
     """
     check_room(engine)
-    name = wish.name or engine.chance.name(engine.clock.now())
+    known = wish.name or wish.origin
+    name = known or engine.chance.name(engine.clock.now())
     arn = engine.home.execution(target.row.name, name)
-    if wish.name is not None and (entry := await engine.store.entry(catalog.EXECUTION, arn)) is not None:
+    if known is not None and (entry := await engine.store.entry(catalog.EXECUTION, arn)) is not None:
         return await _existing(engine, entry, wish)
     machine = await engine.registry.machine(target.definition, target.row.type)
     if (other := engine.runs.get(arn)) is not None:
@@ -124,6 +131,8 @@ async def start(engine: Host, target: Target, wish: Wanted) -> Begun:
 
 async def _existing(engine: Host, entry: Entry, wish: Wanted) -> Begun:
     first = await anext(catalog.events(engine.store, entry.key))
+    if wish.origin is not None and isinstance(first.fact, ExecutionStarted) and first.fact.origin == wish.origin:
+        return Begun(entry.key, entry.started, engine.runs.get(entry.key))
     if entry.status == "RUNNING" and isinstance(first.fact, ExecutionStarted) and _same(first.fact, wish):
         return Begun(entry.key, entry.started, engine.runs.get(entry.key))
     raise ExecutionAlreadyExists(f"Execution Already Exists: '{entry.key}'")

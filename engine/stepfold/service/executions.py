@@ -62,9 +62,11 @@ _WITHHELD: Final = CloudWatchEventsExecutionDataDetails(included=False)
 # --- starting ---------------------------------------------------------------------------------------------------------
 
 
-async def start_execution(service: Served, request: StartExecutionInput) -> StartExecutionOutput:
-    """Start an execution, known by its name where its machine is STANDARD."""
-    target, wish = await _asked(service.engine, request)
+async def start_execution(
+    service: Served, request: StartExecutionInput, *, origin: str | None = None
+) -> StartExecutionOutput:
+    """Start an execution, known by its name where its machine is STANDARD; of one origin there is but one."""
+    target, wish = await _asked(service.engine, request, origin=origin)
     begin = express.start if target.row.type == "EXPRESS" else starting.start
     begun = await begin(service.engine, target, wish)
     return StartExecutionOutput(executionArn=begun.arn, startDate=timestamp(begun.at))
@@ -104,14 +106,18 @@ def _steps(amount: int, step: int) -> int:
 
 
 async def _asked(
-    engine: Engine, request: StartExecutionInput | StartSyncExecutionInput, *, only: str = ""
+    engine: Engine,
+    request: StartExecutionInput | StartSyncExecutionInput,
+    *,
+    only: str = "",
+    origin: str | None = None,
 ) -> tuple[Target, starting.Wanted]:
     """The machine that a start is for, and its wishes; raises as AWS refuses them."""
     target = await engine.registry.resolve(_machine(request.stateMachineArn))
     if only and target.row.type != only:
         raise _unsupported()
     return target, starting.wanted(
-        text=request.input, name=request.name, trace=request.traceHeader, limits=engine.limits
+        text=request.input, name=request.name, trace=request.traceHeader, origin=origin, limits=engine.limits
     )
 
 

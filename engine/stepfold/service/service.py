@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from . import executions, machines, mapruns, tags, tasks, teststate, versions
+from stepfold.runtime.engine import Engine
+
+from . import executions, machines, mapruns, own, tags, tasks, teststate, versions
 from .protocol import Operation
 from .served import Served
 
@@ -21,7 +23,12 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
 
 
 class StepFunctions(Served):
-    """What the wire serves (see `protocol.Service`)."""
+    """What the wire serves (see `protocol.Service`); the engine's own Tasks may ask for it, too (see `own.py`)."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        resource = f"arn:{engine.home.partition}:states:::{own.SERVICE}:*"
+        engine.register(resource, own.Own(self, OPERATIONS), outside_cap=True)  # GetActivityTask waits for others
 
     @property
     def operations(self) -> Mapping[str, Operation]:
