@@ -24,6 +24,7 @@ from stepfold.runtime.handle import ExecutionFailed, Handle
 from stepfold.runtime.outside import Outside, reach
 from stepfold.runtime.progress import Progress, only_waits, progress
 from stepfold.runtime.projects import register_functions
+from stepfold.service.service import StepFunctions
 from stepfold.work.clients import NoClients
 from stepfold.work.handlers import OnOutput
 from stepfold.work.processes import Stream
@@ -183,6 +184,7 @@ async def run(order: Order, screen: Screen, begin: Callable[[Handle, int], None]
         async with writing(order.store) as store:
             before = {entry.key for entry in await _interrupted(store)}
             engine = Engine(store, limits=order.limits)
+            StepFunctions(engine)  # for Tasks that speak to it
             register_functions(engine, order.source.project, on_output=output)
             reach_outside(engine, order.outside)
             if order.slow:
@@ -258,6 +260,7 @@ async def resume(
         async with writing(location, there=True) as store:
             found = await _interrupted(store)
             engine = Engine(store)
+            StepFunctions(engine)
             reach_outside(engine, outside)
             await _register_remembered(engine, store, {catalog.machine_of(entry) for entry in found}, output, screen)
             if given is not None:

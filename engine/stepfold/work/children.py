@@ -110,7 +110,9 @@ class Children:
         try:
             asked = _arguments.decode(call.arguments)
         except msgspec.ValidationError as error:
-            raise TaskError(RUNTIME, f"The Parameters of the Task are not those of StartExecution: {error}") from None
+            told = bytes(call.arguments).decode()
+            cause = f"The Parameters '{told}' could not be used to start the Task: [{error}]"
+            raise TaskError(RUNTIME, cause) from None
         try:
             born = await self._executions.start(Asked(
                 machine=asked.state_machine_arn,
