@@ -139,3 +139,9 @@ def test_every_link_leads_somewhere(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
         assert "://" in link or (ROOT / link).exists(), link
+
+
+def test_the_table_of_integrations_is_what_the_code_says():
+    pytest.importorskip("botocore", reason="NO BOTOCORE: the README's table is not held against the code")
+    done = subprocess.run([sys.executable, ROOT / "tools" / "list_integrations.py", "--check"], check=False)
+    assert done.returncode == 0, "python tools/list_integrations.py writes it"

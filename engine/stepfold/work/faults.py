@@ -58,7 +58,19 @@ class Told(NamedTuple):
     extended: str = ""
 
 
-def refused(resource: Resource, model: Any, told: Told) -> TaskError:
+class Refused(TaskError):
+    """The service answered with an error."""
+
+    def __init__(self, error: str, cause: str, told: Told) -> None:
+        super().__init__(error, cause)
+        self.told = told
+
+
+class Unanswered(TaskError):
+    """No answer came."""
+
+
+def refused(resource: Resource, model: Any, told: Told) -> Refused:
     """The service answered with an error; `model` is botocore's of the service."""
     known = model.shape_for_error_code(told.code)
     if resource.kind.startswith(SDK):
@@ -73,13 +85,13 @@ def refused(resource: Resource, model: Any, told: Told) -> TaskError:
             f"(Service: {client}; Status Code: {told.status}; Error Code: {told.code}; "
             f"Request ID: {told.request}; Proxy: null)"
         )
-    return TaskError(f"{service}.{name}", f"{told.message} {where}")
+    return Refused(f"{service}.{name}", f"{told.message} {where}", told)
 
 
-def unanswered(resource: Resource, model: Any, why: str) -> TaskError:
+def unanswered(resource: Resource, model: Any, why: str) -> Unanswered:
     """No answer came, or no request could be made: the SDK's own failure. `why` is told as the cause."""
     service = _spoken(model.service_id) if resource.kind.startswith(SDK) else _FIRST[resource.kind][0]
-    return TaskError(f"{service}.SdkClientException", why)
+    return Unanswered(f"{service}.SdkClientException", why)
 
 
 def _exception(shape: str) -> str:

@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from stepfold.language.resources import Resource
 
+from .awaited import AWAITED
+
 MODELS: Final = 16
 """So many models are kept: EC2's takes tens of megabytes, and there are four hundred that a caller could ask for."""
 
@@ -41,37 +43,19 @@ _OPERATIONS: Final = {
     ("elasticmapreduce", "terminateCluster"): ("emr", "TerminateJobFlows"),
 }
 """Actions of optimised integrations that are not named after what they call."""
-_POLLED: Final = {
-    "athena": {"startQueryExecution": "GetQueryExecution"},
-    "batch": {"submitJob": "DescribeJobs"},
-    "bedrock": {"createModelCustomizationJob": "GetModelCustomizationJob"},
-    "codebuild": {
-        "startBuild": "BatchGetBuilds", "startBuildBatch": "BatchGetBuildBatches",
-        "retryBuildBatch": "BatchGetBuildBatches",
-    },
-    "databrew": {"startJobRun": "ListJobRuns"},
-    "ecs": {"runTask": "DescribeTasks"},
-    "elasticmapreduce": {
-        "addStep": "DescribeStep", "createCluster": "DescribeCluster", "terminateCluster": "DescribeCluster",
-    },
-    "emr-containers": {
-        "createVirtualCluster": "DescribeVirtualCluster", "deleteVirtualCluster": "DescribeVirtualCluster",
-        "startJobRun": "DescribeJobRun",
-    },
-    "emr-serverless": {
-        "cancelJobRun": "GetJobRun", "createApplication": "GetApplication", "deleteApplication": "GetApplication",
-        "startApplication": "GetApplication", "startJobRun": "GetJobRun", "stopApplication": "GetApplication",
-    },
-    "glue": {"startJobRun": "GetJobRun"},
-    "mediaconvert": {"createJob": "GetJob"},
-    "sagemaker": {
-        "createHyperParameterTuningJob": "DescribeHyperParameterTuningJob",
-        "createLabelingJob": "DescribeLabelingJob", "createProcessingJob": "DescribeProcessingJob",
-        "createTrainingJob": "DescribeTrainingJob", "createTransformJob": "DescribeTransformJob",
-    },
-    "states": {"startExecution": "DescribeExecution"},
+_POLLED: Final = {("states", "startExecution"): "DescribeExecution", ("databrew", "startJobRun"): "ListJobRuns"}
+"""What tells of a `.sync` by AWS's guide, where the table of jobs does not or asks something better."""
+SPOKEN: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
+    ("elasticmapreduce", "addStep"): (
+        "{JobFlowId: ClusterId, Steps: [Step], ExecutionRoleArn: ExecutionRoleArn}", "{StepId: StepIds[0]}"),
+    ("elasticmapreduce", "cancelStep"): (
+        "{ClusterId: ClusterId, StepIds: [StepId]}", "{CancelStepsInfo: CancelStepsInfoList[0]}"),
+    ("elasticmapreduce", "createCluster"): ("@", "{ClusterArn: ClusterArn, ClusterId: JobFlowId}"),
+    ("elasticmapreduce", "setClusterTerminationProtection"): (
+        "{JobFlowIds: [ClusterId], TerminationProtected: TerminationProtected}", "@"),
+    ("elasticmapreduce", "terminateCluster"): ("{JobFlowIds: [ClusterId]}", "@"),
 }
-"""What a `.sync` asks until the job is over: the permissions that AWS's guide lists for each integration."""
+"""Actions whose parameters and results are not the operation's: JMESPath from the one to the other (AWS's guide)."""
 
 
 class NoModels(Exception):
@@ -107,8 +91,14 @@ def operation(resource: Resource) -> Operation | None:
 
 def polled(resource: Resource) -> Operation | None:
     """The operation that tells a `.sync` Task how its job is, or None where none is known; raises NoModels."""
-    name = _POLLED.get(resource.kind, {}).get(resource.action)
+    job = AWAITED.get(resource.kind, {}).get(resource.action)
+    name = _POLLED.get((resource.kind, resource.action)) or (job.ask if job else None)
     return None if name is None else _find(_service(resource.kind), name)
+
+
+def of_service(resource: Resource, name: str) -> Operation | None:
+    """Another operation of the service that a Resource names; raises NoModels."""
+    return _find(_service(resource.kind), name)
 
 
 def members(structure: Any) -> dict[str, Member]:

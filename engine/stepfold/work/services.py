@@ -30,7 +30,14 @@ NO_CREDENTIALS: Final = (
 _TOKEN_NAMES: Final = uuid.UUID("7d8e4f0a-6f59-5b0e-8f0d-0a4d6f3c1b52")
 _TOKENS: Final = {("codebuild", "StartBuild"), ("codebuild", "StartBuildBatch"), ("codebuild", "RetryBuildBatch")}
 """Operations with an `idempotencyToken` that the model does not mark as one."""
-_ENTRIES: Final = ("events", "putEvents")
+_PARTLY: Final[Mapping[tuple[str, str], tuple[str, str, bool]]] = {
+    ("ecs", "runTask"): ("Failures", "AmazonECS.Unknown", False),
+    ("events", "putEvents"): ("FailedEntryCount", "EventBridge.FailedEntry", True),
+}
+"""Answers that tell of a failure: which member does, how the Task then fails, and whether also where it only wants the
+answer (EventBridge's is recorded; ECS's is what users saw)."""
+_BARE: Final = {"events"}
+"""Optimised integrations that do not show the traces of the HTTP answer."""
 
 
 class Services:
@@ -54,21 +61,26 @@ class Services:
         asked = await anyio.to_thread.run_sync(models.operation, resource)
         if asked is None:
             raise TaskError(RUNTIME, f"The resource provided {call.resource} is not recognized.")
-        return await self.ask(asked, resource, arguments, call.token)
+        spoken = models.SPOKEN.get((resource.kind, resource.action), ("@", "@"))
+        found, metadata = await self.ask(asked, resource, picked(spoken[0], arguments), call.token)
+        found = dict(picked(spoken[1], found))
+        _check_whole(resource, found)
+        if resource.kind.startswith(faults.SDK) or resource.kind in _BARE:
+            return found
+        return found | _traces(metadata)
 
-    async def ask(self, asked: models.Operation, resource: Resource, arguments: Json, token: str) -> dict[str, Json]:
-        """What an operation answers to arguments as a Task writes them; `token` names the call."""
+    async def ask(
+        self, asked: models.Operation, resource: Resource, arguments: Json, token: str
+    ) -> tuple[dict[str, Json], Mapping[str, Any]]:
+        """What an operation answers to arguments as a Task writes them, and how it came; `token` names the call."""
         parameters = _parameters(asked, arguments)
         client = await self.clients.client(asked.service)
         model = client.meta.service_model
-        for name in _tokens(asked, model):
+        for name in client_tokens(asked):
             parameters.setdefault(name, str(uuid.uuid5(_TOKEN_NAMES, token)))
         answer = await self._asked(asked, resource, model, parameters)
-        optimised = not resource.kind.startswith(faults.SDK)
-        found = shaped.result(asked.output, answer, epoch=optimised)
-        if (resource.kind, resource.action) == _ENTRIES:
-            return _entries(found)
-        return found | _traces(answer["ResponseMetadata"]) if optimised else found
+        found = shaped.result(asked.output, answer, epoch=not resource.kind.startswith(faults.SDK))
+        return found, answer["ResponseMetadata"]
 
     async def _asked(
         self, asked: models.Operation, resource: Resource, model: Any, parameters: Mapping[str, Any]
@@ -102,12 +114,12 @@ def _parameters(asked: models.Operation, arguments: Json) -> dict[str, Any]:
         raise TaskError(RUNTIME, f"The Parameters '{shown}' could not be used to start the Task: [{wrong}]") from None
 
 
-def _tokens(asked: models.Operation, model: Any) -> list[str]:
-    """The members by which the service knows a repetition of the same request."""
+def client_tokens(asked: models.Operation) -> list[str]:
+    """The members of a request by which the service knows a repetition of it, by botocore's names."""
     if (asked.service, asked.name) in _TOKENS:
         return ["idempotencyToken"]
-    found: list[str] = model.operation_model(asked.name).idempotent_members
-    return found
+    shapes = {} if asked.input is None else asked.input.members
+    return [name for name, shape in shapes.items() if shape.metadata.get("idempotencyToken")]
 
 
 def _told(response: Mapping[str, Any]) -> faults.Told:
@@ -121,11 +133,17 @@ def _told(response: Mapping[str, Any]) -> faults.Told:
     )
 
 
-def _entries(found: dict[str, Json]) -> dict[str, Json]:
-    """What EventBridge answers; where it took not every entry, the Task fails (recorded)."""
-    if found.get("FailedEntryCount"):
-        raise TaskError("EventBridge.FailedEntry", shaped.written(found))
-    return found
+def picked(expression: str, value: Json) -> Json:
+    """What a JMESPath expression of our tables picks (the library comes with botocore)."""
+    import jmespath
+
+    return value if expression == "@" else jmespath.search(expression, value)
+
+
+def _check_whole(resource: Resource, found: Mapping[str, Json]) -> None:
+    member, error, also_answer = _PARTLY.get((resource.kind, resource.action), ("", "", False))
+    if found.get(member) and (also_answer or resource.pattern != "answer"):
+        raise TaskError(error, shaped.written(found))
 
 
 def _payload(answer: Mapping[str, Json]) -> Json:

@@ -14,7 +14,7 @@ from stepfold.names import Home
 from .clients import CONCURRENCY, Clients
 from .handlers import Handler, Handlers, LocalFunction, OnOutput
 from .inline import InlineCode
-from .services import Services
+from .service_jobs import ServiceJobs
 from .workers import Workers
 
 
@@ -71,7 +71,7 @@ class ProjectFunctions:
 
 def call_services(workers: Workers, clients: Clients) -> None:
     """Have AWS's services do what nobody else is registered for."""
-    services = Services(clients)
+    services = ServiceJobs(clients)
     for kind in INTEGRATIONS:
         if kind not in _NOT_AWS:
             workers.register(f"arn:*:states:::{kind}:*", services, concurrency=CONCURRENCY, last=True)
@@ -79,5 +79,5 @@ def call_services(workers: Workers, clients: Clients) -> None:
     workers.register("arn:*:lambda:*:function:*", services, concurrency=CONCURRENCY, last=True)
 
 
-_NOT_AWS = {"apigateway", "eks", "http"}
+_NOT_AWS = {"apigateway", "http"}
 """Integrations that call hosts which are not those of AWS's own API."""
