@@ -1,7 +1,7 @@
 """TestState as recorded on AWS: each request is put to the operation itself, and its answer compared.
 
 The corpus lies beside the project (`../shared/conformance`); where it is absent, this says so and skips. Left out are
-cases that need what is not built yet (JSONata, a distributed Map), and those that AWS's own models have outgrown.
+cases that AWS's own models have outgrown.
 """
 
 import importlib.util
@@ -29,7 +29,6 @@ pytestmark = [
     pytest.mark.skipif(not CORPUS.exists(), reason="NO RECORDED CORPUS: this run is not held against AWS"),
 ]
 
-NOT_BUILT = {"jsonata", "map:distributed"}
 OUTGROWN = "[integer_more_than_maximum_allowed]"
 """Recorded when a function could have 10 GB of memory; the model of today allows more, and is followed."""
 
@@ -48,7 +47,7 @@ def cases():
         if row["area"] == "test_state":
             case = json.loads((CORPUS / row["file"]).read_text())
             everything = bool(os.environ.get("STEPFOLD_EVERY_CASE"))
-            if everything or (not NOT_BUILT & set(case["features"]) and not case["id"].endswith(OUTGROWN)):
+            if everything or not case["id"].endswith(OUTGROWN):
                 yield case
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.docs import house
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (ROOT / "engine" / "stepfold", ROOT / "store" / "stepfold_store")
@@ -71,3 +72,14 @@ def test_every_dependency_is_explained(architecture):
     section = architecture.section("Dependencies")
     explained = set(re.findall(r"^\| ([\w-]+) \|", section, flags=re.MULTILINE)) - {"library"}
     assert explained == {re.match(r"[\w-]+", one)[0] for one in asked}
+
+
+def test_the_interpreter_s_files_and_imports_are_as_they_are_shown():
+    def rows(text):
+        found = re.findall(r"^\| (\w+) \| (\d+) \| (.+?) \|$", text, flags=re.MULTILINE)
+        return {name: (int(lines), below) for name, lines, below in found}
+
+    shown, true = rows(house.shown()), rows(house.table())
+    assert {name: below for name, (_, below) in shown.items()} == {name: below for name, (_, below) in true.items()}
+    for name, (lines, _) in true.items():
+        assert abs(shown[name][0] - lines) <= max(2 * house.ROUNDED, lines // 5), f"{name}: python -m tests.docs.house"
