@@ -26,6 +26,7 @@ Pick = Callable[[int], int]
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:"
 SERVICE = "arn:aws:states:::sqs:sendMessage"
+JOB = "arn:aws:states:::codebuild:startBuild.sync"
 INVOKE = "arn:aws:states:::lambda:invoke"
 CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:by-hand"
@@ -80,6 +81,10 @@ class Made:
 
     def script(self, asked: Asked) -> Answer:
         """What a call comes to: by its place and attempt alone, whatever runs beside it."""
+        answer = self._answer(asked)
+        return answer._replace(job=True) if asked.resource == JOB else answer
+
+    def _answer(self, asked: Asked) -> Answer:
         luck = _lucky(self.salt, asked.place, asked.attempt)
         name = str(asked.place[-1])
         after = (1, 500, 1_000, 1_000, 2_500)[luck[0] % 5]
@@ -87,7 +92,8 @@ class Made:
             return Answer(Failure("Doom", "it had to be"), min(after, 1_000))
         if name in self.slow:
             after += 20_000
-        if name in self._limits and luck[1] % 10 < 6:
+        attended = asked.resource == JOB and self._limits.get(name, (None,))[0] is None  # nobody's silence ends it
+        if name in self._limits and luck[1] % 10 < 6 and not attended:
             beats = luck[2] % 2 == 0 and self._limits[name][0] is not None
             return Answer(None, after, beats=beats, beat=700 * (luck[2] % 3))
         if luck[3] % 10 < 2:
@@ -281,7 +287,7 @@ class _Maker:
     def task(self) -> dict[str, Any]:
         task: dict[str, Any] = {
             "Type": "Task", "ResultPath": self.place(),
-            "Resource": self.one((FUNCTION + "f", FUNCTION + "f", SERVICE, INVOKE, CALLBACK, ACTIVITY)),
+            "Resource": self.one((FUNCTION + "f", FUNCTION + "f", SERVICE, INVOKE, CALLBACK, ACTIVITY, JOB)),
         }
         if self.chance(1, 3):
             task["Parameters"] = self.parameters()
@@ -303,7 +309,7 @@ class _Maker:
     def task_in_jsonata(self) -> dict[str, Any]:
         """A Task whose expressions may fail, be heavy, and be those of a catcher."""
         task: dict[str, Any] = {
-            "Type": "Task", **JSONATA, "Resource": self.one((FUNCTION + "f", INVOKE, CALLBACK)),
+            "Type": "Task", **JSONATA, "Resource": self.one((FUNCTION + "f", INVOKE, CALLBACK, JOB)),
             "Output": self.one((
                 "{% $merge([$states.input, {'kept': $states.result.deep}]) %}",
                 "{% $merge([$states.input, {'far': $count([0..$count($states.result.of)])}]) %}",

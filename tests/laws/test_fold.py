@@ -52,6 +52,8 @@ def portrait(execution: Execution) -> object:
 def _effect(effect: Effect) -> object:
     if isinstance(effect, signals.Invoke):
         return effect.asked, bytes(effect.arguments), effect.attempt
+    if isinstance(effect, signals.Attend):
+        return _effect(effect.job), bytes(effect.receipt)
     if isinstance(effect, signals.Offer):
         return effect.asked, bytes(effect.arguments), effect.token
     return str(effect)

@@ -28,7 +28,7 @@ from .decide import Decision, decide, evaluation
 from .execution import Execution
 from .facts import Event
 from .frames import Executions, Invocation
-from .signals import Effect, Evaluate, Invoke, Offer, RunMap, Signal, Sleep
+from .signals import Attend, Effect, Evaluate, Invoke, Offer, RunMap, Signal, Sleep
 
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine
@@ -61,13 +61,15 @@ class Answer(NamedTuple):
     """What comes of a call, `after` so many milliseconds: a value, a failure, or nothing at all (None).
 
     `beats` says whether the work gives signs of life, for a HeartbeatSeconds. Where the answer comes from outside,
-    they come every `beat` milliseconds (0: none) until then, and then the worker falls silent.
+    they come every `beat` milliseconds (0: none) until then, and then the worker falls silent. With `job` the work is
+    handed over first, at once, and then goes on by itself, as `.sync` has it.
     """
 
     outcome: Value | Failure | None
     after: int = 0
     beats: bool = True
     beat: int = 0
+    job: bool = False
 
 
 Script: TypeAlias = Callable[[Asked], Answer]
@@ -238,7 +240,7 @@ class Simulation:
     def _begin(self, owed: Iterable[Effect]) -> None:
         for effect in owed:
             match effect:
-                case Invoke() | Offer():
+                case Invoke() | Offer() | Attend():
                     self._answer(effect.asked)
                 case RunMap(asked):
                     self._run_map(asked)
@@ -257,11 +259,14 @@ class Simulation:
             raise AssertionError("an answer is owed to a call alone")
         place, attempt = self._places.asked[asked]
         answer = self.script(Asked(place, attempt, call.resource, call.arguments))
-        begun = self._places.at[asked] if self.seamless or call.outward else self.now
+        begun = self._places.at[asked] if self.seamless or call.apart else self.now
+        if answer.job and not call.submitted:
+            self._push(begun, signals.Submitted(asked, EMPTY_OBJECT), asked)
+            return
         done = begun + answer.after if answer.outcome is not None else None
         if call.outward:
             self._outside(call, answer, begun)
-        else:
+        elif not call.submitted:
             limits = [] if call.timeout is None else [(begun + call.timeout * 1000, signals.TimedOut(asked))]
             if call.heartbeat is not None and not answer.beats:
                 limits.append((begun + call.heartbeat * 1000, signals.TimedOut(asked, heartbeat=True)))
@@ -395,8 +400,8 @@ _TELLING: Final = frozenset({
 
 
 def _elsewhere(waits: object) -> bool:
-    """Whether somebody outside has the task in hand."""
-    return isinstance(waits, Invocation) and (waits.submitted or (waits.activity and waits.started))
+    """Whether somebody outside has the task in hand, whom nobody here attends to."""
+    return isinstance(waits, Invocation) and waits.outward and (waits.submitted or (waits.activity and waits.started))
 
 
 def _here(waits: object) -> bool:
