@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.laws.checks import lawful
-from tests.laws.machines import ACTIVITY, CALLBACK, FUNCTION, SERVICE
+from tests.laws.machines import ACTIVITY, CALLBACK, FUNCTION, JOB, SERVICE
 
 from stepfold.interpreter import facts, ledger, signals
 from stepfold.interpreter.decide import Decision, decide
@@ -125,6 +125,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         **TASK, "Resource": SERVICE, "Credentials": {"RoleArn": "arn:aws:iam::123456789012:role/other"}}),
     "Task that waits for a callback": _block(T={
         **TASK, "Resource": CALLBACK, "Parameters": {"t.$": "$$.Task.Token"}, "HeartbeatSeconds": 3}),
+    "Task of a job": _block(T={**TASK, "Resource": JOB, "TimeoutSeconds": 9}),
     "Task of an activity": _block(T={**TASK, "Resource": ACTIVITY, "TimeoutSeconds": 9}),
     "Retry with jitter, then Catch": _block(Bad={
         **TASK, "Retry": [{"ErrorEquals": ["Boom"], "MaxAttempts": 2, "JitterStrategy": "FULL"}],
@@ -185,7 +186,7 @@ def _script(asked: Asked) -> Answer:
         return Answer(None, beats=False)
     if asked.resource == MAP_RUN:
         return Answer(asked.arguments, 2_000)
-    return Answer(text({"from": list(asked.place)}), 2_000, beat=1_500)
+    return Answer(text({"from": list(asked.place)}), 2_000, beat=1_500, job=asked.resource == JOB)
 
 
 class Kept(Simulation):
