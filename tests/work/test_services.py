@@ -274,14 +274,14 @@ async def test_work_of_ones_own_comes_before_the_service(monkeypatch):
 def test_services_are_off_where_the_environment_names_none(monkeypatch):
     for name in ENVIRONMENT:
         monkeypatch.delenv(name)
-    assert reach_services(Engine()) is False
+    assert reach_services(Engine()) is None
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1")
-    assert reach_services(Engine()) is True
-    assert reach_services(Engine(), wanted=False) is False
+    assert reach_services(Engine()) is not None
+    assert reach_services(Engine(), wanted=False) is None
 
 
 def test_without_boto3_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "boto3", None)
-    assert reach_services(Engine()) is False
+    assert reach_services(Engine()) is None
     with pytest.raises(clients.NoClients, match=r"stepfold\[aws\]"):
         reach_services(Engine(), wanted=True)

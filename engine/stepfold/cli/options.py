@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, MutableMapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -30,13 +31,15 @@ class Settings:
         self.store = ""
         self.quiet = logging.CRITICAL
         self.services: bool | None = None
+        self.hosts: tuple[str, ...] = ()
+        self.connections: Path | None = None
 
     @property
     def outside(self) -> Outside:
         """What Tasks may reach."""
         from stepfold.runtime.outside import Outside
 
-        return Outside(self.services)
+        return Outside(self.services, self.hosts, self.connections)
 
 
 def settings() -> Settings:
@@ -78,11 +81,23 @@ def json_option(command: Command) -> Command:
 
 def outside_options(command: Command) -> Command:
     """What Tasks may reach."""
-    return click.option(
-        "--services/--no-services", default=None, expose_value=False, callback=_noted("services", also=False),
-        help="Let Tasks call AWS's services, with the credentials that boto3 finds.  [default: where the environment "
-        "names an endpoint or credentials]",
-    )(command)
+    for option in (
+        click.option(
+            "--connections", type=click.Path(path_type=Path), metavar="FILE", expose_value=False,
+            callback=_noted("connections"), help="How http:invoke signs in, by connection (TOML, mode 0600).",
+        ),
+        click.option(
+            "--allow-http", "hosts", multiple=True, metavar="HOST", expose_value=False, callback=_noted("hosts"),
+            help="A host that http:invoke may call: NAME, *.NAME, http://NAME:PORT; repeatable.  [default: none]",
+        ),
+        click.option(
+            "--services/--no-services", default=None, expose_value=False, callback=_noted("services", also=False),
+            help="Let Tasks call AWS's services, with the credentials that boto3 finds.  [default: where the "
+            "environment names an endpoint or credentials]",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def store_option(default: str = DEFAULT_STORE) -> Callable[[Command], Command]:

@@ -26,6 +26,7 @@ from stepfold.runtime.progress import Progress, only_waits, progress
 from stepfold.runtime.projects import register_functions
 from stepfold.service.service import StepFunctions
 from stepfold.work.clients import NoClients
+from stepfold.work.connections import ConnectionsRefused
 from stepfold.work.handlers import OnOutput
 from stepfold.work.processes import Stream
 from stepfold.work.workers import Call, Worker
@@ -118,6 +119,10 @@ def reach_outside(engine: Engine, outside: Outside) -> None:
         reach(engine, outside)
     except NoClients as missing:
         raise Refused(f"--services: {missing}") from None
+    except (ConnectionsRefused, OSError) as wrong:
+        raise Refused(f"--connections: {wrong}") from None
+    except ValueError as wrong:
+        raise Refused(f"--allow-http: {wrong}") from None
 
 
 async def remember(store: Store, machine: str, template: Path, mark: str) -> None:

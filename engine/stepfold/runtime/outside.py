@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from stepfold.work.clients import Clients, NoClients, configured
-from stepfold.work.standard import call_services
+from stepfold.work.connections import load_connections
+from stepfold.work.hosts import Allowed
+from stepfold.work.standard import call_hosts, call_services
 
 from .engine import Engine
 
 
 class Outside(NamedTuple):
-    """What Tasks may reach. `services`: AWS's, or None to have the environment say."""
+    """What Tasks may reach.
+
+    `services`: AWS's, or None to have the environment say. `hosts`: those that `http:invoke` may call, as
+    `hosts.Allowed.read` takes them; `connections`: a file that says how it signs in.
+    """
 
     services: bool | None = None
+    hosts: Sequence[str] = ()
+    connections: Path | None = None
 
 
 def reach(engine: Engine, outside: Outside) -> None:
-    """Let Tasks reach what is said, before the engine is entered. Raises NoClients."""
-    reach_services(engine, wanted=outside.services)
+    """Let Tasks reach what is said, before the engine is entered; what was registered for a resource comes first.
+
+    Raises NoClients, ConnectionsRefused, OSError for a file that cannot be read, ValueError for what names no host.
+    """
+    clients = reach_services(engine, wanted=outside.services)
+    known = load_connections(outside.connections) if outside.connections is not None else {}
+    call_hosts(engine.workers, [Allowed.read(host) for host in outside.hosts], known, clients)
 
 
-def reach_services(engine: Engine, *, wanted: bool | None = None) -> bool:
-    """Let Tasks call AWS's services; says whether they may.
+def reach_services(engine: Engine, *, wanted: bool | None = None) -> Clients | None:
+    """Let Tasks call AWS's services; gives the clients, or None where they may not.
 
     With None they may where boto3 is there and the environment says which AWS is meant, by an endpoint or credentials
-    (`clients.configured`): nobody's account is called for the mere reason that its keys lie in the home folder. What
-    was registered for a resource comes before the service. Raises NoClients where it is wanted and boto3 missing.
+    (`clients.configured`): nobody's account is called for the mere reason that its keys lie in the home folder. Raises
+    NoClients where it is wanted and boto3 missing.
     """
     if wanted is False or (wanted is None and not configured()):
-        return False
+        return None
     try:
         clients = Clients(engine.home.region)
     except NoClients:
         if wanted:
             raise
-        return False
+        return None
     call_services(engine.workers, clients)
     engine.keep(_closing(clients))
-    return True
+    return clients
 
 
 @asynccontextmanager

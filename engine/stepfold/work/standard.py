@@ -12,7 +12,11 @@ from stepfold.language.projects import ProjectFunction
 from stepfold.names import Home
 
 from .clients import CONCURRENCY, Clients
+from .connections import Connection, Signing
+from .event_bridge import EventBridge
 from .handlers import Handler, Handlers, LocalFunction, OnOutput
+from .hosts import Allowed, Hosts
+from .http_tasks import HttpTasks
 from .inline import InlineCode
 from .service_jobs import ServiceJobs
 from .workers import Workers
@@ -77,6 +81,19 @@ def call_services(workers: Workers, clients: Clients) -> None:
             workers.register(f"arn:*:states:::{kind}:*", services, concurrency=CONCURRENCY, last=True)
     workers.register("arn:*:states:::aws-sdk:*", services, last=True)
     workers.register("arn:*:lambda:*:function:*", services, concurrency=CONCURRENCY, last=True)
+
+
+def call_hosts(
+    workers: Workers, allowed: Iterable[Allowed], connections: Mapping[str, Connection], clients: Clients | None
+) -> None:
+    """Have `http:invoke` and `apigateway:invoke` call the hosts that are allowed, and fail for all others.
+
+    `clients` are asked for connections that are not among the given.
+    """
+    hosts = Hosts(allowed)
+    tasks = HttpTasks(hosts, Signing(hosts, connections, None if clients is None else EventBridge(clients).connection))
+    for kind in sorted(_NOT_AWS):
+        workers.register(f"arn:*:states:::{kind}:*", tasks, concurrency=CONCURRENCY, last=True)
 
 
 _NOT_AWS = {"apigateway", "http"}

@@ -1,0 +1,273 @@
+"""`http:invoke` and `apigateway:invoke`: requests and answers, who may be called, and how one signs in."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qsl, unquote
+
+import boto3
+import pytest
+
+from stepfold import Engine
+from stepfold.runtime.handle import ExecutionFailed
+from stepfold.runtime.outside import Outside, reach
+from stepfold.work import hosts
+from stepfold.work.connections import Connection, ConnectionsRefused, load_connections, named
+from stepfold.work.hosts import Allowed
+
+from .far_side import ENVIRONMENT, MOTO, NO_MOTO, Moto, Told, free_port
+
+pytestmark = pytest.mark.anyio
+
+JSON = {"Content-Type": "application/json"}
+OK = (200, {"ok": True}, JSON)
+
+
+def machine(resource, arguments, **fields):
+    return {"StartAt": "T", "States": {"T": {
+        "Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": arguments, "End": True, **fields}}}
+
+
+async def invoke(server, arguments, *, kind="http", allow=None, connections=None, url=None, services=False):
+    engine = Engine()
+    outside = Outside(services=services, hosts=[server.url] if allow is None else allow, connections=connections)
+    reach(engine, outside)
+    endpoint = {"ApiEndpoint": url or f"{server.url}/path", "Method": "POST"}
+    async with engine:
+        handle = await engine.start(await engine.create("m", machine(f"{kind}:invoke", endpoint | arguments)))
+        try:
+            return await handle.result()
+        finally:
+            invoke.history = json.dumps([event async for event in handle.events()], default=str)
+
+
+async def failure(server, arguments, **options):
+    with pytest.raises(ExecutionFailed) as failed:
+        await invoke(server, arguments, **options)
+    return failed.value.error, failed.value.cause
+
+
+async def test_a_request_and_its_answer():
+    with Told(OK) as server:
+        arguments = {
+            "Headers": {"X-One": "1", "X-Many": ["a", "b"], "Host": "elsewhere"},
+            "QueryParameters": {"q": ["a b", "c"], "n": 1},
+            "RequestBody": {"n": 1.50},
+        }
+        result = await invoke(server, arguments)
+        assert (result["StatusCode"], result["StatusText"], result["ResponseBody"]) == (200, "OK", {"ok": True})
+        assert result["Headers"]["Content-Type"] == ["application/json"]
+        (asked,) = server.asked
+        assert asked["path"] == "/path?q=a+b&q=c&n=1"
+        assert asked["body"] == '{"n":1.5}'
+        assert asked["headers"]["Content-Type"] == "application/json; charset=UTF-8"
+        assert asked["headers"]["Host"] == f"127.0.0.1:{server.port}"
+        assert asked["headers"]["X-One"] == "1"
+
+
+async def test_a_body_that_is_no_json_is_a_text():
+    with Told((200, b"plain")) as server:
+        assert (await invoke(server, {}))["ResponseBody"] == "plain"
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sent"),
+    [
+        ("INDICES", "a[b]=1&l[0]=x&l[1][k]=y"), ("BRACKETS", 'a[b]=1&l[]=x&l[]={"k":"y"}'),
+        ("REPEAT", 'a[b]=1&l=x&l={"k":"y"}'), ("COMMAS", 'a[b]=1&l=x,{"k":"y"}'), ("NONE", 'a[b]=1&l=["x",{"k":"y"}]'),
+    ],
+)
+async def test_forms(arrays, sent):
+    with Told(OK) as server:
+        await invoke(server, {
+            "RequestBody": {"a": {"b": 1}, "l": ["x", {"k": "y"}]},
+            "Transform": {"RequestBodyEncoding": "URL_ENCODED", "RequestEncodingOptions": {"ArrayFormat": arrays}},
+        })
+        assert unquote(server.asked[0]["body"]) == sent
+        assert server.asked[0]["headers"]["Content-Type"] == "application/x-www-form-urlencoded"
+
+
+async def test_api_gateway():
+    with Told(OK, (403, {"message": "Forbidden"}, JSON)) as server:
+        arguments = {"Stage": "prod", "Path": "/orders/a b", "RequestBody": {}, "Headers": {"h": ["1"]}}
+        result = await invoke(server, arguments, kind="apigateway", url=server.url)
+        assert set(result) == {"Headers", "ResponseBody", "StatusCode", "StatusText"}
+        assert server.asked[0]["path"] == "/prod/orders/a%20b"
+        told = await failure(server, arguments, kind="apigateway", url=server.url)
+        assert told == ("ApiGateway.403", '{"message": "Forbidden"}')
+        error, cause = await failure(server, {"Headers": {"h": "text"}}, kind="apigateway", url=server.url)
+        assert error == "States.Runtime"
+        assert "[The value of the field 'Headers' has an invalid format]" in cause
+
+
+async def test_a_status_fails_the_task_and_retry_may_take_it():
+    with Told((503, b"busy")) as server:
+        assert await failure(server, {}) == ("States.Http.StatusCode.503", "busy")
+
+
+async def test_redirects_are_not_followed():
+    with Told((302, b"", {"Location": "http://169.254.169.254/"})) as server:
+        error, _ = await failure(server, {})
+        assert error == "States.Http.StatusCode.302"
+        assert len(server.asked) == 1
+
+
+async def test_time_and_refusal(monkeypatch):
+    monkeypatch.setattr(hosts, "SECONDS", 0.3)
+    with Told(None) as server:
+        error, cause = await failure(server, {})
+        assert error == "States.Http.Socket"
+        url = f"http://127.0.0.1:{free_port()}"
+        error, cause = await failure(server, {}, allow=[url], url=url)
+        assert (error, "ConnectionRefusedError" in cause) == ("States.Http.Socket", True)
+
+
+async def test_an_answer_that_is_too_long(monkeypatch):
+    monkeypatch.setattr(hosts, "ANSWER_BYTES", 10)
+    with Told((200, b"x" * 11)) as server:
+        error, _ = await failure(server, {})
+        assert error == "States.DataLimitExceeded"
+
+
+# --- who may be called ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allow", [[], ["example.com"], ["http://127.0.0.1:1"], ["127.0.0.1"], ["http://*:{port}"]])
+async def test_nobody_is_called_who_is_not_allowed(allow):
+    with Told(OK) as server:
+        error, cause = await failure(server, {}, allow=[one.format(port=server.port) for one in allow])
+        assert error == "States.Permissions"
+        assert "127.0.0.1" in cause
+        assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("rule", "address", "may"),
+    [
+        ("example.com", "93.184.215.14", True), ("example.com", "10.0.0.7", True),
+        ("*.example.com", "93.184.215.14", True), ("*.example.com", "10.0.0.7", False), ("*", "127.0.0.1", False),
+        ("*", "::1", False), ("example.com", "169.254.169.254", False), ("*", "fe80::1%eth0", False),
+        ("http://169.254.169.254", "169.254.169.254", True), ("example.com", "0.0.0.0", False),
+        ("*", "::ffff:127.0.0.1", False), ("example.com", "::ffff:169.254.169.254", False),
+        ("example.com", "64:ff9b::a9fe:a9fe", False), ("example.com", "fd00:ec2::254", False),
+    ],
+)
+def test_addresses(rule, address, may):
+    assert Allowed.read(rule).reaches(address) is may
+
+
+@pytest.mark.parametrize(
+    ("rule", "host", "covered"),
+    [
+        ("example.com", ("https", "example.com", 443), True), ("example.com", ("http", "example.com", 80), False),
+        ("example.com", ("https", "example.com", 8443), False), ("example.com:8443", ("https", "example.com", 8443), 1),
+        ("*.example.com", ("https", "a.b.example.com", 443), True), ("*.example.com", ("https", "example.com", 443), 0),
+        ("*.example.com", ("https", "badexample.com", 443), False), ("http://h", ("http", "h", 80), True),
+    ],
+)
+def test_rules(rule, host, covered):
+    assert Allowed.read(rule).covers(*host) == covered
+
+
+@pytest.mark.parametrize("text", ["", "ftp://h", "https://h/path", "https://user@h", "h:port"])
+def test_what_names_no_host(text):
+    with pytest.raises(ValueError, match=r".+"):
+        Allowed.read(text)
+
+
+# --- signing in -------------------------------------------------------------------------------------------------------
+
+FILE = """
+[[connection]]
+name = "basic"
+username = "ada"
+password = "s3cret-word"
+query = { tenant = "seven-secret" }
+
+[[connection]]
+name = "key"
+api_key_name = "X-Api-Key"
+api_key_value = "k3y-k3y-k3y"
+
+[[connection]]
+name = "oauth"
+client_id = "me"
+client_secret = "s3cret-word"
+authorization_endpoint = "AT"
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text, mode=0o600):
+        path = tmp_path / "connections.toml"
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+    return write
+
+
+def by(name):
+    arn = f"arn:aws:events:us-east-1:123456789012:connection/{name}/8d6a"
+    return {"Authentication": {"ConnectionArn": arn}, "Headers": {"Authorization": "none", "x-api-key": "none"}}
+
+
+async def test_signing_in_by_a_file(file):
+    path = file(FILE)
+    with Told((200, b'"s3cret-word of YWRhOnMzY3JldC13b3Jk and k3y-k3y-k3y"')) as server:
+        assert (await invoke(server, by("basic"), connections=path))["ResponseBody"] == (
+            "[REDACTED] of [REDACTED] and k3y-k3y-k3y")
+        asked = server.asked[0]
+        assert asked["headers"]["Authorization"] == "Basic YWRhOnMzY3JldC13b3Jk"
+        assert asked["path"] == "/path?tenant=seven-secret"
+        for secret in ("s3cret-word", "YWRhOnMzY3JldC13b3Jk", "seven-secret"):
+            assert secret not in invoke.history
+        await invoke(server, by("key"), connections=path)
+        assert server.asked[1]["headers"]["X-Api-Key"] == "k3y-k3y-k3y"
+        assert (await failure(server, by("gone"), connections=path))[0] == "States.Permissions"
+
+
+async def test_signing_in_with_a_token(file):
+    token = (200, {"access_token": "t0ken-t0ken", "expires_in": 3600}, JSON)
+    with Told(token, OK, OK) as server:
+        path = file(FILE.replace('"AT"', f'"{server.url}/token"'))
+        await invoke(server, by("oauth"), connections=path)
+        assert dict(parse_qsl(server.asked[0]["body"]))["client_secret"] == "s3cret-word"
+        assert server.asked[1]["headers"]["Authorization"] == "Bearer t0ken-t0ken"
+        server.answers = [(200, {"no": "token"}, JSON)]
+        assert (await failure(server, by("oauth"), connections=path))[0] == "States.Permissions"
+
+
+@pytest.mark.skipif(not MOTO, reason=NO_MOTO)
+async def test_signing_in_by_a_connection_of_eventbridge(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with Moto() as moto, Told(OK) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
+        arn = boto3.client("events", endpoint_url=moto.url).create_connection(
+            Name="c", AuthorizationType="API_KEY", AuthParameters={
+                "ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "v4lue-v4lue"},
+                "InvocationHttpParameters": {"HeaderParameters": [
+                    {"Key": "X-More", "Value": "more-more", "IsValueSecret": True}]},
+            },
+        )["ConnectionArn"]
+        await invoke(server, {"Authentication": {"ConnectionArn": arn}}, services=True)
+        assert server.asked[0]["headers"]["X-Key"] == "v4lue-v4lue"
+        assert server.asked[0]["headers"]["X-More"] == "more-more"
+        assert "v4lue-v4lue" not in invoke.history
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [(FILE, 0o644), ("not toml", 0o600), ("[[connection]]\nnam = 's3cret'", 0o600), ("[[connection]]", 0o600)],
+)
+def test_files_that_are_refused(file, text, mode):
+    with pytest.raises(ConnectionsRefused) as refused:
+        load_connections(file(text, mode))
+    assert "s3cret" not in str(refused.value)
+
+
+def test_names_and_what_is_printed():
+    assert named("arn:aws:events:us-east-1:123456789012:connection/orders/1234") == named("orders") == "orders"
+    assert "s3cret" not in repr(Connection("n", password="s3cret"))
