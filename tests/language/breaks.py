@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.language.definitions import Break, Place, blocks, states
 
-from stepfold.language.diagnostics import Diagnostic
+from stepfold.language.checking.diagnostics import Diagnostic
 
 Json = Any
 Candidate = tuple[dict[str, Json], str]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from stepfold.language.advice import advise
-from stepfold.language.check import check
-from stepfold.language.diagnostics import ERROR
+from stepfold.language.checking.advice import advise
+from stepfold.language.checking.check import check
+from stepfold.language.checking.diagnostics import ERROR
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f"
 CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"

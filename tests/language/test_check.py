@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stepfold.language.advice import advise
-from stepfold.language.check import check
-from stepfold.language.diagnostics import ERROR, WARNING, Diagnostic, as_invalid_definition
+from stepfold.language.checking.advice import advise
+from stepfold.language.checking.check import check
+from stepfold.language.checking.diagnostics import ERROR, WARNING, Diagnostic, as_invalid_definition
 
 Json = Any
 

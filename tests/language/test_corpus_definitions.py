@@ -15,8 +15,8 @@ from tests.language.breaks import BREAKS, names
 
 from stepfold.errors import InvalidDefinition
 from stepfold.interpreter.choice import choose
-from stepfold.language.check import check
-from stepfold.language.diagnostics import ERROR, as_invalid_definition
+from stepfold.language.checking.check import check
+from stepfold.language.checking.diagnostics import ERROR, as_invalid_definition
 from stepfold.language.machine import load
 from stepfold.language.rules import compile_rule
 from stepfold.query.template import Moment, Scope

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import stepfold
-from stepfold.language.projects import read_project
+from stepfold.language.reading.projects import read_project
 
 EXAMPLES = Path(stepfold.__path__[0]) / "examples"
 STATES = {

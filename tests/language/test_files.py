@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from stepfold.errors import InvalidDefinition
-from stepfold.language.files import read
 from stepfold.language.machine import load
+from stepfold.language.reading.files import read
 
 YAML = """\
 Comment: on

@@ -14,10 +14,10 @@ import pytest
 from tests.language.breaks import BREAKS, names
 from tests.language.definitions import blocks, definition
 
-from stepfold.language.check import check
-from stepfold.language.diagnostics import ERROR, Diagnostic
+from stepfold.language.checking.check import check
+from stepfold.language.checking.diagnostics import ERROR, Diagnostic
 from stepfold.language.machine import load
-from stepfold.language.places import places
+from stepfold.language.reading.places import places
 
 SEEDS = 2_000
 PARTS = 10

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stepfold.errors import InvalidDefinition
-from stepfold.language.check import check
+from stepfold.language.checking.check import check
 from stepfold.language.machine import load
 from stepfold.language.rules import Compare
 from stepfold.language.steps import DISCARD, NOTHING

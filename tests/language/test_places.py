@@ -8,7 +8,7 @@ import random
 import pytest
 import yaml
 
-from stepfold.language.places import Places, Span, places
+from stepfold.language.reading.places import Places, Span, places
 
 JSON_TEXT = """\
 {

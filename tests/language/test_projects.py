@@ -8,8 +8,8 @@ from textwrap import dedent
 
 import pytest
 
-from stepfold.language.notation import definition_text, read_tree
-from stepfold.language.projects import Project, ProjectError, is_template, read_project
+from stepfold.language.reading.notation import definition_text, read_tree
+from stepfold.language.reading.projects import Project, ProjectError, is_template, read_project
 from stepfold.names import Home
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"

@@ -7,7 +7,7 @@ from tests.runtime.world import DONE, Around, let_go_on, one
 
 from stepfold import Engine
 from stepfold.errors import InvalidDefinition, StateMachineAlreadyExists, StateMachineDoesNotExist
-from stepfold.language.references import variable_references
+from stepfold.language.checking.references import variable_references
 from stepfold.runtime.catalog import AliasRow, Encryption, Logging, MachineRow, Route, VersionRow
 from stepfold_store import StoreClosed
 from stepfold_store.contract import Entry

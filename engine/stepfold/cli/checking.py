@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stepfold.errors import InvalidDefinition
-from stepfold.language.advice import advise
-from stepfold.language.check import check
-from stepfold.language.diagnostics import ERROR, UNSUPPORTED, WARNING, Diagnostic
+from stepfold.language.checking.advice import advise
+from stepfold.language.checking.check import check
+from stepfold.language.checking.diagnostics import ERROR, UNSUPPORTED, WARNING, Diagnostic
 from stepfold.language.machine import load
-from stepfold.language.notation import read_file
-from stepfold.language.places import NOWHERE, Places, Span, places
-from stepfold.language.projects import Project, ProjectError
+from stepfold.language.reading.notation import read_file
+from stepfold.language.reading.places import NOWHERE, Places, Span, places
+from stepfold.language.reading.projects import Project, ProjectError
 from stepfold.query.values import admit, tree
 
 from .outcome import Exit

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import click
 
 import stepfold
-from stepfold.language.places import Span
+from stepfold.language.reading.places import Span
 
 from .checking import Checked, Finding, Report
 from .outcome import plain

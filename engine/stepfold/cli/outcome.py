@@ -14,8 +14,8 @@ import click
 
 from stepfold.errors import CallerError, InvalidDefinition, InvalidExecutionInput
 from stepfold.interpreter.facts import NewerLog
-from stepfold.language.diagnostics import ERROR, Diagnostic
-from stepfold.language.projects import ProjectError
+from stepfold.language.checking.diagnostics import ERROR, Diagnostic
+from stepfold.language.reading.projects import ProjectError
 from stepfold_store import StoreClosed, StoreError
 
 

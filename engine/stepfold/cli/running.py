@@ -15,7 +15,7 @@ import anyio
 import msgspec
 
 from stepfold.language.limits import Limits
-from stepfold.language.projects import Project, ProjectError, read_project
+from stepfold.language.reading.projects import Project, ProjectError, read_project
 from stepfold.query.values import EMPTY_OBJECT, Value
 from stepfold.runtime import catalog
 from stepfold.runtime.catalog import Description

@@ -18,7 +18,7 @@ from stepfold import names
 from stepfold.errors import InvalidDefinition
 from stepfold.language.limits import Limits
 from stepfold.language.machine import load
-from stepfold.language.projects import Project, ProjectMachine, read_project
+from stepfold.language.reading.projects import Project, ProjectMachine, read_project
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.outside import Outside

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stepfold.errors import InvalidDefinition, InvalidExecutionInput
-from stepfold.language import files
-from stepfold.language.diagnostics import ERROR, Diagnostic
+from stepfold.language.checking.diagnostics import ERROR, Diagnostic
 from stepfold.language.limits import Limits
 from stepfold.language.machine import load
-from stepfold.language.notation import placeholders
-from stepfold.language.projects import Project, ProjectMachine, is_template, read_project
+from stepfold.language.reading import files
+from stepfold.language.reading.notation import placeholders
+from stepfold.language.reading.projects import Project, ProjectMachine, is_template, read_project
 from stepfold.query import jackson
 from stepfold.query.values import NotAdmitted, admit
 

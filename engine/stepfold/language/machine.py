@@ -15,8 +15,8 @@ from stepfold.query.template import SourceError
 from stepfold.query.values import Json, tree
 
 from . import states
-from .check import check
-from .diagnostics import ERROR, SCHEMA, UNSUPPORTED, Diagnostic, as_invalid_definition, as_text
+from .checking.check import check
+from .checking.diagnostics import ERROR, SCHEMA, UNSUPPORTED, Diagnostic, as_invalid_definition, as_text
 from .processors import processors
 from .steps import Child, Step, blocks, compile_state
 

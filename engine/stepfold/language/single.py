@@ -15,8 +15,8 @@ from stepfold.errors import CallerError, InvalidDefinition
 from stepfold.query.template import SourceError
 from stepfold.query.values import Json, NotAdmitted, admit, text, tree
 
-from .check import check
-from .diagnostics import ERROR, Diagnostic, as_invalid_definition
+from .checking.check import check
+from .checking.diagnostics import ERROR, Diagnostic, as_invalid_definition
 from .machine import Machine, unsupported
 
 ALONE = "StateName"

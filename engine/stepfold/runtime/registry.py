@@ -28,8 +28,9 @@ from stepfold.errors import (
     StateMachineDoesNotExist,
     StateMachineLimitExceeded,
 )
-from stepfold.language import files, limits
+from stepfold.language import limits
 from stepfold.language.machine import Machine, accept, load
+from stepfold.language.reading import files
 from stepfold.names import Home
 from stepfold.query.values import Json
 from stepfold_store.contract import Entry, Store, StoreClosed

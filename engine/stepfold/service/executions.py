@@ -10,7 +10,7 @@ from stepfold.errors import (
     InvalidToken,
     StateMachineTypeNotSupported,
 )
-from stepfold.language.references import variable_references
+from stepfold.language.checking.references import variable_references
 from stepfold.names import execution_arn
 from stepfold.runtime import catalog, express, redriving, starting
 from stepfold.runtime.catalog import ExecutionRow

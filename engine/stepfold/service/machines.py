@@ -7,9 +7,9 @@ from typing import Any, Final
 from anyio import to_thread
 
 from stepfold.errors import CallerError, MissingRequiredParameter
-from stepfold.language.check import check
-from stepfold.language.diagnostics import ERROR, Diagnostic
-from stepfold.language.references import variable_references
+from stepfold.language.checking.check import check
+from stepfold.language.checking.diagnostics import ERROR, Diagnostic
+from stepfold.language.checking.references import variable_references
 from stepfold.runtime.catalog import DELETING, MachineRow
 from stepfold.runtime.known import Alias, Version
 from stepfold.runtime.registry import THREAD_BYTES

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from stepfold.language.integrations import INTEGRATIONS
-from stepfold.language.projects import ProjectFunction
+from stepfold.language.reading.projects import ProjectFunction
 from stepfold.names import Home
 
 from .clients import CONCURRENCY, Clients

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from stepfold.language.limits import NAME_CHARACTERS
 from stepfold.query.values import Json
 
 from .diagnostics import View
-from .limits import NAME_CHARACTERS
 from .shapes import expressions, template, wrong_type
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from stepfold.language.limits import BATCH_BYTES, LABEL_CHARACTERS, READER_ITEMS
 from stepfold.query.values import Json
 
 from .diagnostics import View
-from .limits import BATCH_BYTES, LABEL_CHARACTERS, READER_ITEMS
 from .shapes import (
     Field,
     Kind,

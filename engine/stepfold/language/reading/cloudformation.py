@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from stepfold.language.kinds import FUNCTION, HERE, KINDS, ROLE
-from stepfold.language.notation import NOTHING, ProjectError, Tree
+from stepfold.language.reading.kinds import FUNCTION, HERE, KINDS, ROLE
+from stepfold.language.reading.notation import NOTHING, ProjectError, Tree
 from stepfold.names import Home
 
 STACK_NAME = "stepfold"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from stepfold.language.limits import NAME_CHARACTERS
 from stepfold.query.values import Json
 
 from .diagnostics import View
-from .limits import NAME_CHARACTERS
 
 MISSING = "MISSING_TRANSITION_TARGET"
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from stepfold.language.cloudformation import NO_VALUE, Stack, as_text
-from stepfold.language.notation import (
+from stepfold.language.reading.cloudformation import NO_VALUE, Stack, as_text
+from stepfold.language.reading.notation import (
     NOTHING,
     ProjectError,
     Tree,

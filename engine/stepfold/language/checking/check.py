@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stepfold.language.limits import DEFINITION_BYTES
 from stepfold.query import jackson
 from stepfold.query.values import MAX_DEPTH, Json, NotAdmitted, admit, admit_tree, tree
 
 from .diagnostics import ERROR, SCHEMA, Diagnostic, View
 from .fields import MACHINE
 from .graph import check_graph
-from .limits import DEFINITION_BYTES
 from .scopes import check_scopes
 from .shapes import members
 

@@ -9,13 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from stepfold.language.failures import ALL
+from stepfold.language.limits import MAX_DELAY_SECONDS, MAX_SECONDS
 from stepfold.query.values import Json
 
 from .choices import rules
 from .diagnostics import View
 from .distributed import batcher, label, reader, writer
-from .failures import ALL
-from .limits import MAX_DELAY_SECONDS, MAX_SECONDS
 from .shapes import (
     Field,
     Kind,

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
+from stepfold.language.integrations import known
+from stepfold.language.resources import parse_resource
+from stepfold.language.timestamps import instant
 from stepfold.query.jsonpath.dialect import compile_intrinsic_or_path, compile_path, compile_reference
 from stepfold.query.jsonpath.parse import PathError, parse_path
 from stepfold.query.jsonpath.select import single_key
@@ -18,9 +21,6 @@ from stepfold.query.values import Json
 
 from .diagnostics import View
 from .expressions import uses
-from .integrations import known
-from .resources import parse_resource
-from .timestamps import instant
 
 Kind: TypeAlias = Callable[[View, Json, str], None]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stepfold.language.rules import OPERATORS, Operator
 from stepfold.query.values import Json
 
 from .diagnostics import View
-from .rules import OPERATORS, Operator
 from .shapes import (
     Field,
     expressions,

@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
+from stepfold.language import failures
+from stepfold.language.failures import ALL, TASK_FAILED, Failure, matches
+from stepfold.language.resources import Resource, parse_resource
 from stepfold.query.values import Json, text
 
-from . import failures
 from .diagnostics import WARNING, Diagnostic, View
 from .expressions import uses
-from .failures import ALL, TASK_FAILED, Failure, matches
 from .graph import distributed, endless, inner_blocks
-from .resources import Resource, parse_resource
 
 _BLOCKS = ("Branches", "ItemProcessor", "Iterator")
 _RESERVED = frozenset(value for value in vars(failures).values() if isinstance(value, str) and value[:7] == "States.")

@@ -1,0 +1,1 @@
+"""Where definitions come from: files of JSON and YAML, and the templates of SAM and CloudFormation."""
