@@ -33,13 +33,15 @@ class Settings:
         self.services: bool | None = None
         self.hosts: tuple[str, ...] = ()
         self.connections: Path | None = None
+        self.mocks = ""
 
     @property
     def outside(self) -> Outside:
         """What Tasks may reach."""
         from stepfold.runtime.outside import Outside
 
-        return Outside(self.services, self.hosts, self.connections)
+        file, _, case = self.mocks.partition("#")
+        return Outside(self.services, self.hosts, self.connections, Path(file) if file else None, case or None)
 
 
 def settings() -> Settings:
@@ -47,9 +49,9 @@ def settings() -> Settings:
     return click.get_current_context().ensure_object(Settings)
 
 
-def _noted(name: str, *, also: object = None) -> Callable[[click.Context, click.Parameter, Any], None]:
+def _noted(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def note(context: click.Context, _: click.Parameter, value: Any) -> None:
-        if value or value is also:
+        if value:
             setattr(context.ensure_object(Settings), name, value)
 
     return note
@@ -79,9 +81,17 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
+def _services(context: click.Context, _: click.Parameter, value: bool | None) -> None:
+    context.ensure_object(Settings).services = value
+
+
 def outside_options(command: Command) -> Command:
     """What Tasks may reach."""
     for option in (
+        click.option(
+            "--mocks", metavar="FILE[#CASE]", expose_value=False, callback=_noted("mocks"),
+            help="A mock configuration file as Step Functions Local takes it, and for run the test case.",
+        ),
         click.option(
             "--connections", type=click.Path(path_type=Path), metavar="FILE", expose_value=False,
             callback=_noted("connections"), help="How http:invoke signs in, by connection (TOML, mode 0600).",
@@ -91,7 +101,7 @@ def outside_options(command: Command) -> Command:
             help="A host that http:invoke may call: NAME, *.NAME, http://NAME:PORT; repeatable.  [default: none]",
         ),
         click.option(
-            "--services/--no-services", default=None, expose_value=False, callback=_noted("services", also=False),
+            "--services/--no-services", default=None, expose_value=False, callback=_services,
             help="Let Tasks call AWS's services, with the credentials that boto3 finds.  [default: where the "
             "environment names an endpoint or credentials]",
         ),

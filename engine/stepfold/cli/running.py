@@ -28,6 +28,7 @@ from stepfold.service.service import StepFunctions
 from stepfold.work.clients import NoClients
 from stepfold.work.connections import ConnectionsRefused
 from stepfold.work.handlers import OnOutput
+from stepfold.work.mocked import MocksRefused
 from stepfold.work.processes import Stream
 from stepfold.work.workers import Call, Worker
 from stepfold_store import Entry, Store, StoreError, open_reader, open_store
@@ -119,8 +120,12 @@ def reach_outside(engine: Engine, outside: Outside) -> None:
         reach(engine, outside)
     except NoClients as missing:
         raise Refused(f"--services: {missing}") from None
-    except (ConnectionsRefused, OSError) as wrong:
+    except MocksRefused as wrong:
+        raise Refused(f"--mocks: {wrong}") from None
+    except ConnectionsRefused as wrong:
         raise Refused(f"--connections: {wrong}") from None
+    except OSError as wrong:
+        raise Refused(str(wrong)) from None
     except ValueError as wrong:
         raise Refused(f"--allow-http: {wrong}") from None
 
@@ -213,7 +218,7 @@ async def _start(engine: Engine, order: Order) -> Handle:
         await remember(
             engine.store, machine.arn, source.template, mark(source.definition, source.type, source.role)
         )
-    return await engine.start(machine, name=order.name, text=order.input)
+    return await engine.start(machine, name=order.name, text=order.input, case=order.outside.case)
 
 
 async def _follow(engine: Engine, handle: Handle, follower: Follower, screen: Screen) -> None:

@@ -48,7 +48,7 @@ class ExecutionStarted(_Fact, frozen=True):
     execution's seconds. `text` is the input as the caller wrote it, where that differs from its compact form; `trace`
     the X-Ray header that came with the start. An execution that a map run began (its ARN is `map_run`) is that one's
     number `child`, for so many `items`. `origin` is the name of the call that started it, where a Task did: asked for
-    again, it is this one.
+    again, it is this one. `case` is the test case whose answers stand in for its tasks.
     """
 
     moves: ClassVar[bool] = False
@@ -73,6 +73,7 @@ class ExecutionStarted(_Fact, frozen=True):
     child: int = 0
     items: int = 0
     origin: str | None = None
+    case: str | None = None
 
 
 class ExecutionSucceeded(_Fact, frozen=True):

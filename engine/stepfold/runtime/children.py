@@ -75,6 +75,7 @@ class Children:
             limits=parent.limits,
             role=parent.role,
             region=parent.region,
+            case=parent.case,
             map_run=self._arn,
             child=number,
             items=items,

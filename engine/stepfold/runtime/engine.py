@@ -34,6 +34,7 @@ from stepfold.query.values import Json
 from stepfold.work.children import Children
 from stepfold.work.functions import Function
 from stepfold.work.jobs import Job
+from stepfold.work.mocked import Mocks
 from stepfold.work.workers import CALLS_IN_FLIGHT, NoWorker, OnInterrupt, Worker, Workers
 from stepfold_store import open_store
 from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
@@ -94,6 +95,7 @@ class Engine:
         self.clock = clock or SystemClock()
         self.home = home or Home()
         self.workers = Workers(home=self.home, in_flight=calls)
+        self.mocks: Mocks | None = None
         self.timers = Timers(self.clock)
         self.runs: dict[str, Run] = {}
         self.failed: dict[str, Exception] = {}
@@ -159,6 +161,11 @@ class Engine:
         for run in list(self.runs.values()):
             if run.missing:
                 run.look_again()
+
+    def mock(self, mocks: Mocks) -> None:
+        """Have test cases' answers stand in for the work of executions that are started with one."""
+        self.mocks = mocks
+        self.workers.stand_in = mocks.answer
 
     def keep(self, belonging: Any) -> Any:
         """Enter an async context manager with the engine, and leave it with the engine (child processes, say)."""
@@ -291,17 +298,19 @@ class Engine:
         name: str | None = None,
         text: str | None = None,
         trace: str | None = None,
+        case: str | None = None,
     ) -> Handle:
         """Start an execution; returns once its start is durable.
 
         The input is Python data (`{}` by default), or `text`, JSON as written. Without a name it is given a UUID. The
         name of a running execution with the same input gives that execution (API notes, section 3). An EXPRESS machine
-        that is started here keeps a whole log, as any other; `runtime.express` is AWS's way. Raises
-        ExecutionAlreadyExists, InvalidExecutionInput, InvalidName, StateMachineDoesNotExist.
+        that is started here keeps a whole log, as any other; `runtime.express` is AWS's way. `case` is a test case of
+        the mocks (`mock`). Raises ExecutionAlreadyExists, InvalidExecutionInput, InvalidName, StateMachineDoesNotExist,
+        NoTestCase.
         """
         target = await self.registry.resolve(machine)
         wish = starting.wanted(input, text, name=name, trace=trace, limits=self.limits)
-        begun = await starting.start(self, target, wish)
+        begun = await starting.start(self, target, starting.in_case(wish, target, self.mocks, case))
         return Handle(self, begun.arn, begun.run)
 
     def execution(self, arn: str) -> Handle:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from stepfold.work.clients import Clients, NoClients, configured
 from stepfold.work.connections import load_connections
 from stepfold.work.hosts import Allowed
+from stepfold.work.mocked import load_mocks
 from stepfold.work.standard import call_hosts, call_services
 
 from .engine import Engine
@@ -19,19 +20,25 @@ class Outside(NamedTuple):
     """What Tasks may reach.
 
     `services`: AWS's, or None to have the environment say. `hosts`: those that `http:invoke` may call, as
-    `hosts.Allowed.read` takes them; `connections`: a file that says how it signs in.
+    `hosts.Allowed.read` takes them; `connections`: a file that says how it signs in. `mocks`: a mock
+    configuration file, whose answers stand in for Tasks of executions that begin in a test case, such as `case`.
     """
 
     services: bool | None = None
     hosts: Sequence[str] = ()
     connections: Path | None = None
+    mocks: Path | None = None
+    case: str | None = None
 
 
 def reach(engine: Engine, outside: Outside) -> None:
     """Let Tasks reach what is said, before the engine is entered; what was registered for a resource comes first.
 
-    Raises NoClients, ConnectionsRefused, OSError for a file that cannot be read, ValueError for what names no host.
+    Raises NoClients, ConnectionsRefused, MocksRefused, OSError for a file that cannot be read, ValueError for what
+    names no host.
     """
+    if outside.mocks is not None:
+        engine.mock(load_mocks(outside.mocks))
     clients = reach_services(engine, wanted=outside.services)
     known = load_connections(outside.connections) if outside.connections is not None else {}
     call_hosts(engine.workers, [Allowed.read(host) for host in outside.hosts], known, clients)

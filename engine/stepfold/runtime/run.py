@@ -319,6 +319,8 @@ class Run:
     async def _called(self, effect: Invoke, call: Call) -> Signal | None:
         """What is to be told of a call; of a job nothing: that it was handed over is told by whoever did that."""
         workers, asked = self.world.workers, effect.asked
+        if (mocked := workers.stand_in(call)) is not None:
+            return signals.Succeeded(asked, mocked)
         if workers.hands_over(effect.resource, effect.arguments):
             handing = Handing()
             self._jobs.sent(asked)
@@ -398,6 +400,7 @@ class Run:
             retry=effect.retry,
             timeout=effect.timeout,
             heartbeat=effect.heartbeat,
+            case=self.execution.started.case,
         )
 
     def _sleep(self, effect: Sleep) -> None:

@@ -13,6 +13,7 @@ from stepfold.language.limits import Limits
 from stepfold.language.machine import Machine
 from stepfold.query import jackson
 from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree
+from stepfold.work.mocked import Mocks, NoTestCase
 from stepfold_store.contract import Conflict, Entry
 
 from . import catalog
@@ -29,6 +30,7 @@ class Wanted(NamedTuple):
     """What a start asks for: the input and, where it came as text, that text; the caller's name and trace header.
 
     `origin` is for whoever may have to ask again, as after a crash: a start of the same origin is the same start.
+    `case` is a test case of the engine's mocks.
     """
 
     value: Value
@@ -36,6 +38,7 @@ class Wanted(NamedTuple):
     name: str | None = None
     trace: str | None = None
     origin: str | None = None
+    case: str | None = None
 
 
 class Begun(NamedTuple):
@@ -67,6 +70,15 @@ def wanted(
     return Wanted(value, text, None if name is None else names.check_name(name), trace, origin)
 
 
+def in_case(wish: Wanted, target: Target, mocks: Mocks | None, case: str | None) -> Wanted:
+    """The same wish, with a test case of the mocks where one is named. Raises NoTestCase."""
+    if not case:
+        return wish
+    if mocks is None:
+        raise NoTestCase(f"The test case {case!r} needs mocks, and there are none")
+    return wish._replace(case=mocks.check(target.row.name, case))
+
+
 def check_room(engine: Host) -> None:
     """Raises ExecutionLimitExceeded where one execution more would not fit into memory."""
     if len(engine.runs) >= OPEN_EXECUTIONS:
@@ -92,6 +104,7 @@ def first_fact(engine: Host, target: Target, machine: Machine, wish: Wanted, arn
         text=text if text is not None and text.encode() != bytes(value) else None,
         trace=wish.trace,
         origin=wish.origin,
+        case=wish.case,
     )
 
 

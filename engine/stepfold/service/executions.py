@@ -17,6 +17,7 @@ from stepfold.runtime.catalog import ExecutionRow
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.lately import Committed
 from stepfold.runtime.registry import Target
+from stepfold.work.mocked import MARK
 from stepfold_store.contract import Entry, Store, after_entry
 
 from . import histories, mapruns, paging
@@ -113,12 +114,14 @@ async def _asked(
     origin: str | None = None,
 ) -> tuple[Target, starting.Wanted]:
     """The machine that a start is for, and its wishes; raises as AWS refuses them."""
-    target = await engine.registry.resolve(_machine(request.stateMachineArn))
+    asked, _, case = request.stateMachineArn.partition(MARK) if engine.mocks else (request.stateMachineArn, "", "")
+    target = await engine.registry.resolve(_machine(asked))
     if only and target.row.type != only:
         raise _unsupported()
-    return target, starting.wanted(
+    wish = starting.wanted(
         text=request.input, name=request.name, trace=request.traceHeader, origin=origin, limits=engine.limits
     )
+    return target, starting.in_case(wish, target, engine.mocks, case)
 
 
 def _unsupported() -> StateMachineTypeNotSupported:

@@ -38,15 +38,15 @@ class Call:
     `resource` is the Task's Resource as written; `arguments` its JSON; `execution` the ARN of the execution, `state`
     the name of the Task. `token` is the idempotency key: the same on every repeat of this attempt, also after a
     crash. `attempt` counts from 1 and grows when an interrupted call is made again; `retry` is how often the state
-    was retried before. `timeout` and `heartbeat` are in seconds, or None.
+    was retried before. `timeout` and `heartbeat` are in seconds, or None. `case` is the test case of its execution.
 
     A worker calls `begin()` when it really starts (a call may queue for its turn first): the time-out counts from
     there. It calls `beat()` to say that it still lives.
     """
 
     __slots__ = (
-        "arguments", "attempt", "beat", "begin", "execution", "heartbeat", "resource", "retry", "state", "timeout",
-        "token",
+        "arguments", "attempt", "beat", "begin", "case", "execution", "heartbeat", "resource", "retry", "state",
+        "timeout", "token",
     )
 
     def __init__(
@@ -63,6 +63,7 @@ class Call:
         heartbeat: float | None = None,
         begin: Callable[[], None] = lambda: None,
         beat: Callable[[], None] = lambda: None,
+        case: str | None = None,
     ) -> None:
         self.resource = resource
         self.arguments = arguments
@@ -75,13 +76,14 @@ class Call:
         self.heartbeat = heartbeat
         self.begin = begin
         self.beat = beat
+        self.case = case
 
     def asking(self, resource: str, arguments: Value) -> Call:
         """The same call with another resource and other arguments, such as a function's ARN and event."""
         return Call(
             resource=resource, arguments=arguments, execution=self.execution, state=self.state, token=self.token,
             attempt=self.attempt, retry=self.retry, timeout=self.timeout, heartbeat=self.heartbeat,
-            begin=self.begin, beat=self.beat,
+            begin=self.begin, beat=self.beat, case=self.case,
         )
 
 
@@ -90,6 +92,16 @@ Worker: TypeAlias = Callable[[Call], Awaitable[Value]]
 
 A worker may have an attribute `concurrency`: how many of its calls may run at once when its registration does not say.
 """
+
+StandIn: TypeAlias = Callable[[Call], Value | None]
+"""What a task answers in the place of whoever does it, or None; raises TaskError."""
+
+
+def _nothing(call: Call) -> None:
+    """A test case without its mocks must not call what the mocks were to keep it from: it waits for them."""
+    if call.case is not None:
+        raise NoWorker(f"{call.resource} in the test case {call.case}")
+
 
 OnInterrupt: TypeAlias = Literal["repeat", "fail"]
 
@@ -157,12 +169,14 @@ class Workers:
     """All who are registered, and the way from a Task's Resource to the one who does it.
 
     `home` completes a function's bare name to its ARN. `in_flight` caps the calls of one engine. Where they are
-    `complete`, a function that nobody registered does not exist, and a call of it fails as on AWS.
+    `complete`, a function that nobody registered does not exist, and a call of it fails as on AWS. `stand_in` is asked
+    before any of them, by whoever makes a call.
     """
 
     def __init__(self, *, home: Home | None = None, in_flight: int = CALLS_IN_FLIGHT) -> None:
         self.home = home or Home()
         self.complete = False
+        self.stand_in: StandIn = _nothing
         self._exact: dict[str, Registration] = {}
         self._patterns: list[tuple[re.Pattern[str], Registration]] = []
         self._last: list[tuple[re.Pattern[str], Registration]] = []
