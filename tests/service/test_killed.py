@@ -20,7 +20,13 @@ ROUNDS = int(os.environ.get("STEPFOLD_KILL_ROUNDS", "3"))
 STARTS = int(os.environ.get("STEPFOLD_KILL_STARTS", "120"))
 SEED = int(os.environ.get("STEPFOLD_KILL_SEED", "1"))
 STARTERS, FINISHERS = 3, 3
-GONE = (BotoCoreError, urllib3.exceptions.HTTPError)
+
+
+class CutShort(Exception):
+    """The head of an answer came, and its body did not: botocore takes that for an empty answer."""
+
+
+GONE = (BotoCoreError, urllib3.exceptions.HTTPError, CutShort)
 """What a client meets when its server has been killed."""
 ACTIVITY = f"arn:aws:states:{REGION}:{ACCOUNT}:activity:work"
 TAGS = 20
@@ -56,11 +62,20 @@ class Ledger:
             return next(self.numbers)
 
     def on_start(self, name, answer):
+        arn = whole(answer, "executionArn")
         with self.lock:
-            self.started[name] = (answer["executionArn"], answer["startDate"])
+            self.started[name] = (arn, answer["startDate"])
             self.left -= 1
             if self.left <= 0:
                 self.enough.set()
+
+
+def whole(answer, field):
+    """The field of an answer that has arrived."""
+    if field not in answer:
+        assert int(answer["ResponseMetadata"]["HTTPHeaders"]["content-length"]) > len("{}")
+        raise CutShort
+    return answer[field]
 
 
 def output(name):
@@ -103,7 +118,7 @@ def changing(client, ledger, machine, chance):
         updated = client.update_state_machine(
             stateMachineArn=machine, definition=definition(word), publish=True, versionDescription=word
         )
-        version = ledger.versions[word] = updated["stateMachineVersionArn"]
+        version = ledger.versions[word] = whole(updated, "stateMachineVersionArn")
         ledger.alias.add(version)
         alias = f"{machine}:current"
         client.update_state_machine_alias(
@@ -115,7 +130,7 @@ def changing(client, ledger, machine, chance):
         client.tag_resource(resourceArn=machine, tags=[{"key": key, "value": word}])
         ledger.tags[key] = {word}
         ledger.activities[f"a-{word}"] = None
-        ledger.activities[f"a-{word}"] = client.create_activity(name=f"a-{word}")["activityArn"]
+        ledger.activities[f"a-{word}"] = whole(client.create_activity(name=f"a-{word}"), "activityArn")
 
 
 def until_killed(work, failures, *arguments):
