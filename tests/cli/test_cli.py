@@ -316,3 +316,42 @@ def test_the_history_of_the_demo_is_chained_as_aws_chains_it(sf):
     assert [event["type"] for event in events] == [
         "ExecutionStarted", *task, *(task + choice) * 3, *task, "ExecutionSucceeded"]
     assert {"resource", "input", "inputDetails"} == events[2]["lambdaFunctionScheduledEventDetails"].keys()
+
+
+# --- what Tasks may reach ---------------------------------------------------------------------------------------------
+
+CALL = {"StartAt": "A", "States": {"A": {
+    "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Parameters": {"QueueUrl": "q"}, "End": True}}}
+MOCKS = {
+    "StateMachines": {"call": {"TestCases": {"Good": {"A": "Sent"}}}},
+    "MockedResponses": {"Sent": {"0": {"Return": {"MessageId": "1"}}}},
+}
+
+
+def test_mocks_stand_in_for_services(sf, write):
+    machine, mocks = write("call.asl.json", CALL), write("mocks.json", MOCKS)
+    told = sf("run", machine, "--mocks", f"{mocks}#Good")
+    assert (told.exit_code, told.stdout) == (0, '{"MessageId":"1"}\n')
+    told = sf("run", machine, "--mocks", f"{mocks}#Bad")
+    assert told.exit_code == 2
+    assert "no test case 'Bad'" in told.stderr
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--mocks", "gone.json#Good"], "gone.json: No such file"),
+    (["--connections", "gone.toml"], "gone.toml: No such file"),
+    (["--allow-http", "https://a/b"], "--allow-http: 'https://a/b' names no host"),
+])
+def test_what_cannot_be_reached_is_said_before_anything_starts(sf, write, here, options, words):
+    told = sf("run", write("m.asl.json", PASS), *options)
+    assert told.exit_code == 2
+    assert words in told.stderr
+    assert not (here / "stepfold.db").exists()
+
+
+def test_services_that_the_environment_does_not_name_are_waited_for(sf, write, monkeypatch):
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    told = sf("run", write("call.asl.json", CALL))
+    assert told.exit_code == 5
+    assert "arn:aws:states:::sqs:sendMessage" in told.stderr

@@ -145,3 +145,10 @@ def test_the_table_of_integrations_is_what_the_code_says():
     pytest.importorskip("botocore", reason="NO BOTOCORE: the README's table is not held against the code")
     done = subprocess.run([sys.executable, ROOT / "tools" / "list_integrations.py", "--check"], check=False)
     assert done.returncode == 0, "python tools/list_integrations.py writes it"
+
+
+def test_the_shop_of_the_readme_sends_its_order(readme):
+    pytest.importorskip("moto", reason="NO MOTO: the example of services is not run")
+    assert "`python -m stepfold.examples.shop`" in readme.text
+    told = run(sys.executable, "-m", "stepfold.examples.shop").stdout
+    assert json.loads(told.splitlines()[-1])["status"] == {"S": "sent"}

@@ -30,7 +30,8 @@ def machine(resource, arguments, **fields):
 
 async def invoke(server, arguments, *, kind="http", allow=None, connections=None, url=None, services=False):
     engine = Engine()
-    outside = Outside(services=services, hosts=[server.url] if allow is None else allow, connections=connections)
+    allowed = [Allowed.read(host) for host in ([server.url] if allow is None else allow)]
+    outside = Outside(services, allowed, {} if connections is None else load_connections(connections))
     reach(engine, outside)
     endpoint = {"ApiEndpoint": url or f"{server.url}/path", "Method": "POST"}
     async with engine:

@@ -118,7 +118,7 @@ def run(
     """
     from .commands import Asked, run_one
 
-    asked = Asked(file, given, template, name, machine, limits, store, settings().outside)
+    asked = Asked(file, given, template, name, machine, limits, store, settings().outside, settings().case)
     _do(run_one, asked, as_json=settings().json)
 
 

@@ -34,6 +34,7 @@ class Asked(NamedTuple):
     limits: str
     store: str
     outside: Outside = Outside()
+    case: str | None = None
 
 
 async def run_one(asked: Asked, *, as_json: bool) -> Exit:
@@ -52,7 +53,7 @@ async def run_one(asked: Asked, *, as_json: bool) -> Exit:
             screen.line(screen.paint(f"resumed with it: {others} interrupted before", "dim"))
         screen.flush()
 
-    order = running.Order(source, text, asked.store, asked.name, limits, outside=asked.outside)
+    order = running.Order(source, text, asked.store, asked.name, limits, outside=asked.outside, case=asked.case)
     try:
         outcome = await running.run(order, screen, begin)
     finally:

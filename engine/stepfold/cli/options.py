@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .outcome import Refused
+
 if TYPE_CHECKING:
     from stepfold.runtime.outside import Outside
 
 DEFAULT_STORE = "stepfold.db"
+CASE_MARK = "#"
 STORE_VARIABLE = "STEPFOLD_STORE"
 DEBUG_VARIABLE = "STEPFOLD_DEBUG"
 
@@ -37,11 +40,31 @@ class Settings:
 
     @property
     def outside(self) -> Outside:
-        """What Tasks may reach."""
+        """What Tasks may reach, files read; raises Refused."""
         from stepfold.runtime.outside import Outside
+        from stepfold.work.connections import ConnectionsRefused, load_connections
+        from stepfold.work.hosts import Allowed
+        from stepfold.work.mocked import MocksRefused, load_mocks
 
-        file, _, case = self.mocks.partition("#")
-        return Outside(self.services, self.hosts, self.connections, Path(file) if file else None, case or None)
+        file = self.mocks.partition(CASE_MARK)[0]
+        try:
+            mocks = load_mocks(file) if file else None
+            connections = load_connections(self.connections) if self.connections is not None else {}
+            hosts = [Allowed.read(host) for host in self.hosts]
+        except MocksRefused as wrong:
+            raise Refused(f"--mocks: {wrong}") from None
+        except ConnectionsRefused as wrong:
+            raise Refused(f"--connections: {wrong}") from None
+        except OSError as wrong:
+            raise Refused(f"{wrong.filename}: {wrong.strerror}") from None
+        except ValueError as wrong:
+            raise Refused(f"--allow-http: {wrong}") from None
+        return Outside(self.services, hosts, connections, mocks)
+
+    @property
+    def case(self) -> str | None:
+        """The test case behind --mocks FILE."""
+        return self.mocks.partition(CASE_MARK)[2] or None
 
 
 def settings() -> Settings:

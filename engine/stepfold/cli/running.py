@@ -26,9 +26,7 @@ from stepfold.runtime.progress import Progress, only_waits, progress
 from stepfold.runtime.projects import register_functions
 from stepfold.service.service import StepFunctions
 from stepfold.work.clients import NoClients
-from stepfold.work.connections import ConnectionsRefused
 from stepfold.work.handlers import OnOutput
-from stepfold.work.mocked import MocksRefused
 from stepfold.work.processes import Stream
 from stepfold.work.workers import Call, Worker
 from stepfold_store import Entry, Store, StoreError, open_reader, open_store
@@ -120,14 +118,6 @@ def reach_outside(engine: Engine, outside: Outside) -> None:
         reach(engine, outside)
     except NoClients as missing:
         raise Refused(f"--services: {missing}") from None
-    except MocksRefused as wrong:
-        raise Refused(f"--mocks: {wrong}") from None
-    except ConnectionsRefused as wrong:
-        raise Refused(f"--connections: {wrong}") from None
-    except OSError as wrong:
-        raise Refused(str(wrong)) from None
-    except ValueError as wrong:
-        raise Refused(f"--allow-http: {wrong}") from None
 
 
 async def remember(store: Store, machine: str, template: Path, mark: str) -> None:
@@ -182,6 +172,7 @@ class Order(NamedTuple):
     limits: Limits
     slow: float = 0.0
     outside: Outside = Outside()
+    case: str | None = None
 
 
 async def run(order: Order, screen: Screen, begin: Callable[[Handle, int], None]) -> Outcome:
@@ -218,7 +209,7 @@ async def _start(engine: Engine, order: Order) -> Handle:
         await remember(
             engine.store, machine.arn, source.template, mark(source.definition, source.type, source.role)
         )
-    return await engine.start(machine, name=order.name, text=order.input, case=order.outside.case)
+    return await engine.start(machine, name=order.name, text=order.input, case=order.case)
 
 
 async def _follow(engine: Engine, handle: Handle, follower: Follower, screen: Screen) -> None:

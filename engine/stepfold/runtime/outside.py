@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from stepfold.work.clients import Clients, NoClients, configured
-from stepfold.work.connections import load_connections
+from stepfold.work.connections import Connection
 from stepfold.work.hosts import Allowed
-from stepfold.work.mocked import load_mocks
+from stepfold.work.mocked import Mocks
 from stepfold.work.standard import call_hosts, call_services
 
 from .engine import Engine
@@ -19,29 +19,25 @@ from .engine import Engine
 class Outside(NamedTuple):
     """What Tasks may reach.
 
-    `services`: AWS's, or None to have the environment say. `hosts`: those that `http:invoke` may call, as
-    `hosts.Allowed.read` takes them; `connections`: a file that says how it signs in. `mocks`: a mock
-    configuration file, whose answers stand in for Tasks of executions that begin in a test case, such as `case`.
+    `services`: AWS's, or None to have the environment say. `hosts`: those that `http:invoke` may call; `connections`:
+    how it signs in, by name. `mocks`: answers that stand in for Tasks of executions which begin in a test case.
     """
 
     services: bool | None = None
-    hosts: Sequence[str] = ()
-    connections: Path | None = None
-    mocks: Path | None = None
-    case: str | None = None
+    hosts: Sequence[Allowed] = ()
+    connections: Mapping[str, Connection] = MappingProxyType({})
+    mocks: Mocks | None = None
 
 
 def reach(engine: Engine, outside: Outside) -> None:
     """Let Tasks reach what is said, before the engine is entered; what was registered for a resource comes first.
 
-    Raises NoClients, ConnectionsRefused, MocksRefused, OSError for a file that cannot be read, ValueError for what
-    names no host.
+    Raises NoClients.
     """
     if outside.mocks is not None:
-        engine.mock(load_mocks(outside.mocks))
+        engine.mock(outside.mocks)
     clients = reach_services(engine, wanted=outside.services)
-    known = load_connections(outside.connections) if outside.connections is not None else {}
-    call_hosts(engine.workers, [Allowed.read(host) for host in outside.hosts], known, clients)
+    call_hosts(engine.workers, outside.hosts, outside.connections, clients)
 
 
 def reach_services(engine: Engine, *, wanted: bool | None = None) -> Clients | None:
