@@ -1,4 +1,4 @@
-"""Writes `engine/stepfold/service/shapes.py` from the service model in botocore: `python tools/generate_shapes.py`.
+"""Writes `engine/stepfold/service/wire/shapes.py` from the service model in botocore: `python tools/generate_shapes.py`.
 
 With `--check` nothing is written; the exit code says whether the file is what would be written. botocore is wanted
 here and in tests alone: what is generated needs msgspec and nothing else.
@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import Any, Final
 
-TARGET: Final = Path(__file__).parents[1] / "engine" / "stepfold" / "service" / "shapes.py"
+TARGET: Final = Path(__file__).parents[1] / "engine" / "stepfold" / "service" / "wire" / "shapes.py"
 LINE: Final = 120
 PYTHON: Final = {"string": "str", "boolean": "bool", "integer": "int", "long": "int", "float": "float"}
 GREATEST: Final = {"integer": 2**31 - 1, "long": 2**63 - 1}

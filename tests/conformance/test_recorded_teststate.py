@@ -17,8 +17,8 @@ from stepfold.errors import CallerError
 from stepfold.language.limits import Limits
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
-from stepfold.service.protocol import read
 from stepfold.service.service import StepFunctions
+from stepfold.service.wire.protocol import read
 
 CORPUS = Path(__file__).parents[3] / "shared" / "conformance"
 FLOOR = 1.0

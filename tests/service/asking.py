@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from stepfold.errors import CallerError
-from stepfold.service import protocol
 from stepfold.service.service import StepFunctions
+from stepfold.service.wire import protocol
 
 ROLE = "arn:aws:iam::123456789012:role/worker"
 HOME = "arn:aws:states:us-east-1:123456789012:stateMachine:"

@@ -7,9 +7,9 @@ import pytest
 
 from stepfold.errors import ExecutionDoesNotExist
 from stepfold.names import Home
-from stepfold.service import shapes
 from stepfold.service.asgi import app
-from stepfold.service.protocol import CONTENT_TYPE, TARGET, timestamp
+from stepfold.service.wire import shapes
+from stepfold.service.wire.protocol import CONTENT_TYPE, TARGET, timestamp
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orders"
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:orders:one"

@@ -18,8 +18,8 @@ from starlette.routing import Mount
 
 from stepfold.service import serving
 from stepfold.service.asgi import app
-from stepfold.service.keys import Allow, Key
 from stepfold.service.serving import BindRefused, serve
+from stepfold.service.wire.keys import Allow, Key
 
 from .conftest import EXECUTION, MACHINE, ask, client, told
 
@@ -290,7 +290,7 @@ async def test_a_head_too_long(service):
 SERVER = """
 import anyio, sys
 from stepfold.names import Home
-from stepfold.service import shapes
+from stepfold.service.wire import shapes
 from stepfold.service.serving import serve
 
 async def stop(service, request):

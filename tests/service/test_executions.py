@@ -9,7 +9,7 @@ from tests.service.asking import Client, Refused
 
 from stepfold import Engine, Limits
 from stepfold.query import jackson
-from stepfold.service import executions
+from stepfold.service.operations import executions
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from msgspec import inspect
 
 from stepfold.names import Home
 from stepfold.service.asgi import app
-from stepfold.service.protocol import BODY_BYTES, CONTENT_TYPE, TARGET
-from stepfold.service.shapes import OPERATIONS
+from stepfold.service.wire.protocol import BODY_BYTES, CONTENT_TYPE, TARGET
+from stepfold.service.wire.shapes import OPERATIONS
 
 REQUESTS = int(os.environ.get("STEPFOLD_FUZZ", "1500"))
 SLOWEST = 5.0
@@ -180,7 +180,7 @@ def check(number, response):
 
 def test_what_is_good_is_taken():
     """The other side: a value drawn within the model's bounds is decoded for every operation."""
-    from stepfold.service.protocol import read
+    from stepfold.service.wire.protocol import read
 
     for name, contract in OPERATIONS.items():
         for number in range(20):

@@ -8,7 +8,7 @@ from tests.service.asking import Client, Refused
 from stepfold import Engine
 from stepfold.insight.history import history
 from stepfold.runtime import catalog
-from stepfold.service import bookmarks
+from stepfold.service.operations import bookmarks
 from stepfold_store.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio

@@ -8,8 +8,8 @@ import pytest
 from stepfold.errors import CallerError
 from stepfold.language.single import single
 from stepfold.query.values import tree
-from stepfold.service import shapes
-from stepfold.service.mocks import mocked
+from stepfold.service.operations.mocks import mocked
+from stepfold.service.wire import shapes
 from stepfold.work import models
 
 pytestmark = pytest.mark.anyio

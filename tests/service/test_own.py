@@ -9,8 +9,10 @@ from tests.runtime.world import DONE, Around, each, facts_of, one, then, until
 from stepfold import Engine
 from stepfold.interpreter.frames import Invocation
 from stepfold.runtime.handle import ExecutionFailed
-from stepfold.service import executions, own, shapes
+from stepfold.service import own
+from stepfold.service.operations import executions
 from stepfold.service.service import StepFunctions
+from stepfold.service.wire import shapes
 from stepfold_store.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from stepfold.errors import CallerError, InvalidName
-from stepfold.service import protocol, shapes
-from stepfold.service.protocol import Call, Refusal, read, refuse
+from stepfold.service.wire import protocol, shapes
+from stepfold.service.wire.protocol import Call, Refusal, read, refuse
 
 ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:orders"
 PATTERN = r"^(?=.*[a-zA-Z_\-\.])[a-zA-Z0-9_\-\.]+$"

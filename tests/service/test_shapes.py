@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stepfold.service import shapes
-from stepfold.service.shapes import OPERATIONS, Shape
+from stepfold.service.wire import shapes
+from stepfold.service.wire.shapes import OPERATIONS, Shape
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ def test_absent_fields_are_left_out_and_false_is_not():
 
 def test_importing_it_is_cheap():
     timed = (
-        "import time, msgspec, stepfold; start = time.process_time(); import stepfold.service.shapes;"
+        "import time, msgspec, stepfold; start = time.process_time(); import stepfold.service.wire.shapes;"
         "print(time.process_time() - start)"
     )
     fastest = min(float(subprocess.check_output([sys.executable, "-c", timed])) for _ in range(3))

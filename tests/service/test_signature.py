@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from stepfold.names import Home
-from stepfold.service import shapes
-from stepfold.service.keys import POLICIES, Allow, Key, KeysRefused, authorize, load_keys, resources
-from stepfold.service.protocol import CONTENT_TYPE, Call, Refusal
-from stepfold.service.shapes import OPERATIONS
-from stepfold.service.signature import verify
+from stepfold.service.wire import shapes
+from stepfold.service.wire.keys import POLICIES, Allow, Key, KeysRefused, authorize, load_keys, resources
+from stepfold.service.wire.protocol import CONTENT_TYPE, Call, Refusal
+from stepfold.service.wire.shapes import OPERATIONS
+from stepfold.service.wire.signature import verify
 
 HOME = Home()
 MACHINE = HOME.machine("orders")

@@ -10,8 +10,8 @@ import pytest
 from stepfold.errors import CallerError
 from stepfold.language.limits import Limits
 from stepfold.runtime.engine import Engine
-from stepfold.service.protocol import read
 from stepfold.service.service import StepFunctions
+from stepfold.service.wire.protocol import read
 from stepfold.work.workers import TaskError
 
 pytestmark = pytest.mark.anyio

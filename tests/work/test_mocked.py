@@ -8,9 +8,9 @@ import pytest
 
 from stepfold import Engine, ManualClock
 from stepfold.runtime.handle import ExecutionFailed
-from stepfold.service.executions import start_execution
+from stepfold.service.operations.executions import start_execution
 from stepfold.service.service import StepFunctions
-from stepfold.service.shapes import StartExecutionInput
+from stepfold.service.wire.shapes import StartExecutionInput
 from stepfold.work.mocked import MocksRefused, NoTestCase, load_mocks
 
 pytestmark = pytest.mark.anyio

@@ -52,10 +52,10 @@ class Site(NamedTuple):
 async def serve_site(site: Site) -> Exit:
     """Serve until SIGTERM or SIGINT; nothing is opened before all that was typed is known to be good."""
     try:
-        from stepfold.service.keys import KeysRefused, load_keys
         from stepfold.service.outward import Outward
         from stepfold.service.service import StepFunctions
         from stepfold.service.serving import is_loopback, serve
+        from stepfold.service.wire.keys import KeysRefused, load_keys
     except ModuleNotFoundError as missing:
         raise Refused(f"{NO_EXTRA} ({missing.name} is missing)") from None
     try:

@@ -21,8 +21,8 @@ def app(engine: Engine, *, keys: str | PathLike[str] | None = None, hosts: Itera
     from pathlib import Path
 
     from . import asgi
-    from .keys import load_keys
     from .service import StepFunctions
+    from .wire.keys import load_keys
 
     found = load_keys(Path(keys)) if keys is not None else None
     return asgi.app(StepFunctions(engine), keys=found, hosts=hosts)

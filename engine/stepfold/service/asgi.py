@@ -22,8 +22,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .door import Door
-from .keys import Keys
-from .protocol import BODY_BYTES, Call, Refusal, Reply, Service
+from .wire.keys import Keys
+from .wire.protocol import BODY_BYTES, Call, Refusal, Reply, Service
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SYNC: Final = "sync-"

@@ -17,10 +17,10 @@ import structlog
 
 from stepfold.errors import CallerError
 
-from . import protocol
-from .keys import Keys, authorize
-from .protocol import Answer, Call, Reply, Service
-from .signature import verify
+from .wire import protocol
+from .wire.keys import Keys, authorize
+from .wire.protocol import Answer, Call, Reply, Service
+from .wire.signature import verify
 
 POLLS: Final = frozenset({"GetActivityTask"})
 """Operations that wait for long: they end when their client goes away, and empty-handed when the door closes."""

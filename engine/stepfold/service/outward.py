@@ -20,8 +20,9 @@ from stepfold.runtime import catalog
 from stepfold.runtime.catalog import Logging
 from stepfold.runtime.run import Run
 
-from . import executions, shapes
-from .served import Served
+from .operations import executions
+from .operations.served import Served
+from .wire import shapes
 
 logger = structlog.get_logger("stepfold.executions")
 

@@ -22,9 +22,10 @@ from stepfold.work import lambdas
 from stepfold.work.models import spelled
 from stepfold.work.workers import Call, TaskError
 
-from . import executions, protocol, shapes
-from .protocol import Answer, Operation
-from .served import Served
+from .operations import executions
+from .operations.served import Served
+from .wire import protocol, shapes
+from .wire.protocol import Answer, Operation
 
 SERVICE: Final = "aws-sdk:sfn"
 

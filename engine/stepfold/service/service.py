@@ -7,9 +7,10 @@ from typing import Final
 
 from stepfold.runtime.engine import Engine
 
-from . import executions, machines, mapruns, own, tags, tasks, teststate, versions
-from .protocol import Operation
-from .served import Served
+from . import own
+from .operations import executions, machines, mapruns, tags, tasks, teststate, versions
+from .operations.served import Served
+from .wire.protocol import Operation
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
     **machines.OPERATIONS,

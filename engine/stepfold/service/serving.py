@@ -21,8 +21,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .asgi import BODY_SECONDS, app
 from .door import Door
-from .keys import Keys
-from .protocol import Service
+from .wire.keys import Keys
+from .wire.protocol import Service
 
 HEADER_SECONDS: Final = 10.0
 """How long a client may take to send the head of a request."""

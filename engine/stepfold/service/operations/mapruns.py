@@ -10,10 +10,10 @@ from stepfold.interpreter.ledger import Count, SettingsChanged
 from stepfold.runtime import catalog, tallies
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.tallies import Found, MapRunRow
+from stepfold.service.wire import shapes
+from stepfold.service.wire.protocol import Operation, timestamp
 
-from . import shapes
 from .paging import page
-from .protocol import Operation, timestamp
 from .served import Served
 
 

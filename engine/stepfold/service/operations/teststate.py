@@ -25,10 +25,10 @@ from stepfold.query.values import EMPTY_OBJECT, Json, NotAdmitted, Value, admit,
 from stepfold.runtime import starting
 from stepfold.runtime.deadlines import Deadline
 from stepfold.runtime.evaluating import SECONDS
+from stepfold.service.wire import shapes
 from stepfold.work import lambdas
 from stepfold.work.workers import Call, NoWorker, TaskError
 
-from . import shapes
 from .context import context_of
 from .mocks import mocked
 from .served import Served
@@ -36,8 +36,7 @@ from .served import Served
 if TYPE_CHECKING:
     from stepfold.language.steps import Step
     from stepfold.runtime.engine import Engine
-
-    from .protocol import Operation
+    from stepfold.service.wire.protocol import Operation
 
 _INSPECTED: Final = {"DEBUG", "TRACE"}
 

@@ -17,13 +17,8 @@ from stepfold.runtime.catalog import ExecutionRow
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.lately import Committed
 from stepfold.runtime.registry import Target
-from stepfold.work.mocked import MARK
-from stepfold_store.contract import Entry, Store, after_entry
-
-from . import histories, mapruns, paging
-from .protocol import Operation, timestamp
-from .served import Served
-from .shapes import (
+from stepfold.service.wire.protocol import Operation, timestamp
+from stepfold.service.wire.shapes import (
     BillingDetails,
     CloudWatchEventsExecutionDataDetails,
     DescribeExecutionInput,
@@ -46,6 +41,11 @@ from .shapes import (
     SyncExecutionStatus,
     TracingConfiguration,
 )
+from stepfold.work.mocked import MARK
+from stepfold_store.contract import Entry, Store, after_entry
+
+from . import histories, mapruns, paging
+from .served import Served
 
 BILLED_MS: Final = 100
 """Express time is billed in steps of so many milliseconds (AWS)."""

@@ -18,9 +18,8 @@ from stepfold.language.failures import Failure
 from stepfold.language.resources import Resource
 from stepfold.language.steps import Step
 from stepfold.query.values import NotAdmitted, Value, admit, items, tree
+from stepfold.service.wire import shapes
 from stepfold.work import models
-
-from . import shapes
 
 _MOCKED: Final = {"Task", "Parallel", "Map"}
 _NOT_HELD: Final = "eks"

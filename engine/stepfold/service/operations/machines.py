@@ -13,8 +13,9 @@ from stepfold.language.checking.references import variable_references
 from stepfold.runtime.catalog import DELETING, MachineRow
 from stepfold.runtime.known import Alias, Version
 from stepfold.runtime.registry import THREAD_BYTES
+from stepfold.service.wire import shapes
+from stepfold.service.wire.protocol import Operation, timestamp
 
-from . import shapes
 from .configuration import (
     check_role,
     encryption,
@@ -24,7 +25,6 @@ from .configuration import (
     told_tracing,
 )
 from .paging import page
-from .protocol import Operation, timestamp
 from .served import Served
 from .tags import tags_of
 

@@ -7,8 +7,7 @@ from typing import Final
 
 from stepfold.errors import InvalidArn, InvalidEncryptionConfiguration, InvalidLoggingConfiguration
 from stepfold.runtime.catalog import Encryption, Logging
-
-from .shapes import (
+from stepfold.service.wire.shapes import (
     CloudWatchLogsLogGroup,
     EncryptionConfiguration,
     LogDestination,

@@ -8,10 +8,10 @@ from typing import Final
 from stepfold import names
 from stepfold.errors import StateMachineDoesNotExist
 from stepfold.runtime.known import Alias, Version
+from stepfold.service.wire import shapes
+from stepfold.service.wire.protocol import Operation, timestamp
 
-from . import shapes
 from .paging import page
-from .protocol import Operation, timestamp
 from .served import Served
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from stepfold.errors import CallerError
+from stepfold.service.wire import shapes
+from stepfold.service.wire.protocol import Operation
 
-from . import shapes
-from .protocol import Operation
 from .served import Served
 
 

@@ -14,11 +14,12 @@ from stepfold.errors import ExecutionDoesNotExist, InvalidToken
 from stepfold.insight.history import HistoryEvent, Projection
 from stepfold.names import execution_arn
 from stepfold.runtime import catalog
+from stepfold.service.wire import shapes
+from stepfold.service.wire.protocol import Answer
 from stepfold_store.contract import Entry, Store
 
-from . import paging, shapes
+from . import paging
 from .bookmarks import Bookmark
-from .protocol import Answer
 from .served import Served
 
 _DATA: Final = frozenset({"input", "output", "assignedVariables"})

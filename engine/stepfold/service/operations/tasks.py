@@ -8,10 +8,11 @@ from stepfold import names
 from stepfold.errors import ActivityDoesNotExist
 from stepfold.runtime import catalog
 from stepfold.runtime.catalog import ActivityRow
+from stepfold.service.wire import shapes
+from stepfold.service.wire.protocol import Operation, timestamp
 from stepfold_store.contract import Entry
 
-from . import paging, shapes
-from .protocol import Operation, timestamp
+from . import paging
 from .served import Served
 
 POLL_SECONDS = 60

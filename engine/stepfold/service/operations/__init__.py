@@ -1,0 +1,1 @@
+"""The operations of the API, each a function of what is served and of a request."""
