@@ -13,7 +13,7 @@ import anyio
 from benchmarks import machines, rows
 from benchmarks.measure import ROUNDS, Line, Round, measured, peak_megabytes
 from stepfold import Engine, Limits
-from stepfold.runtime.registry import MachineRef
+from stepfold.runtime.machines.registry import MachineRef
 from stepfold.work.functions import Function
 
 EXECUTIONS = 10_000

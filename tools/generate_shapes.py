@@ -1,4 +1,4 @@
-"""Writes `engine/stepfold/service/wire/shapes.py` from the service model in botocore: `python tools/generate_shapes.py`.
+"""Writes `engine/stepfold/service/wire/shapes.py` from botocore's service model: `python tools/generate_shapes.py`.
 
 With `--check` nothing is written; the exit code says whether the file is what would be written. botocore is wanted
 here and in tests alone: what is generated needs msgspec and nothing else.

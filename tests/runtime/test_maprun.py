@@ -9,7 +9,8 @@ from tests.runtime.world import FUNCTION, Around, let_go_on, until
 from stepfold import Engine, ExecutionFailed, Limits, TaskError
 from stepfold.errors import CallerError, ExecutionNotRedrivable
 from stepfold.interpreter.ledger import ChildBegun, SettingsChanged, decode
-from stepfold.runtime import catalog, express, tallies
+from stepfold.runtime import catalog, express
+from stepfold.runtime.mapruns import tallies
 from stepfold_store import StoreClosed
 from stepfold_store.memory import MemoryStore
 

@@ -46,8 +46,8 @@ from .catalog import Description, Summary
 from .clock import Chance, Clock, ManualClock, SystemClock
 from .handle import Handle
 from .lately import Committed, Lately
-from .maprun import MapRuns
-from .registry import MachineRef, Registry
+from .machines.registry import MachineRef, Registry
+from .mapruns.maprun import MapRuns
 from .run import Run, Told
 from .timers import Timers
 from .world import closed

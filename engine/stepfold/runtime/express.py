@@ -26,7 +26,7 @@ from stepfold_store.memory import MemoryStore
 
 from . import catalog, starting
 from .host import Host
-from .registry import Target
+from .machines.registry import Target
 from .run import Run, Told
 from .starting import Begun, Wanted
 

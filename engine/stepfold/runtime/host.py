@@ -13,7 +13,7 @@ from stepfold.names import Home
 
 from .clock import Chance
 from .lately import Committed, Lately
-from .registry import Registry
+from .machines.registry import Registry
 from .run import Run, Told
 from .world import World
 

@@ -18,7 +18,7 @@ from stepfold_store.contract import Conflict, Entry
 
 from . import catalog
 from .host import Host
-from .registry import Target
+from .machines.registry import Target
 from .run import Run
 from .world import closed
 

@@ -16,7 +16,7 @@ from stepfold.runtime import catalog, express, redriving, starting
 from stepfold.runtime.catalog import ExecutionRow
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.lately import Committed
-from stepfold.runtime.registry import Target
+from stepfold.runtime.machines.registry import Target
 from stepfold.service.wire.protocol import Operation, timestamp
 from stepfold.service.wire.shapes import (
     BillingDetails,

@@ -11,8 +11,8 @@ from stepfold.language.checking.check import check
 from stepfold.language.checking.diagnostics import ERROR, Diagnostic
 from stepfold.language.checking.references import variable_references
 from stepfold.runtime.catalog import DELETING, MachineRow
-from stepfold.runtime.known import Alias, Version
-from stepfold.runtime.registry import THREAD_BYTES
+from stepfold.runtime.machines.known import Alias, Version
+from stepfold.runtime.machines.registry import THREAD_BYTES
 from stepfold.service.wire import shapes
 from stepfold.service.wire.protocol import Operation, timestamp
 

@@ -7,9 +7,10 @@ from typing import Final, cast
 from stepfold import names
 from stepfold.errors import ExecutionDoesNotExist, ResourceNotFound
 from stepfold.interpreter.ledger import Count, SettingsChanged
-from stepfold.runtime import catalog, tallies
+from stepfold.runtime import catalog
 from stepfold.runtime.engine import Engine
-from stepfold.runtime.tallies import Found, MapRunRow
+from stepfold.runtime.mapruns import tallies
+from stepfold.runtime.mapruns.tallies import Found, MapRunRow
 from stepfold.service.wire import shapes
 from stepfold.service.wire.protocol import Operation, timestamp
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from stepfold import names
 from stepfold.errors import StateMachineDoesNotExist
-from stepfold.runtime.known import Alias, Version
+from stepfold.runtime.machines.known import Alias, Version
 from stepfold.service.wire import shapes
 from stepfold.service.wire.protocol import Operation, timestamp
 

@@ -11,10 +11,9 @@ import msgspec
 
 from stepfold.errors import ServiceQuotaExceeded, StateMachineDeleting
 from stepfold.language import limits
+from stepfold.runtime import catalog
+from stepfold.runtime.catalog import AliasRow, MachineRow, VersionRow
 from stepfold_store.contract import Entry, Store
-
-from . import catalog
-from .catalog import AliasRow, MachineRow, VersionRow
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 

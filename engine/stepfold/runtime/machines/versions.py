@@ -6,8 +6,8 @@ import anyio
 
 from stepfold import names
 from stepfold.errors import Conflicting
+from stepfold.runtime import catalog
 
-from . import catalog
 from .known import Known, Version
 from .shelf import Shelf
 

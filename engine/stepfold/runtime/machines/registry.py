@@ -33,12 +33,12 @@ from stepfold.language.machine import Machine, accept, load
 from stepfold.language.reading import files
 from stepfold.names import Home
 from stepfold.query.values import Json
+from stepfold.runtime import catalog
+from stepfold.runtime.catalog import MachineRow
+from stepfold.runtime.clock import Chance, Clock
 from stepfold_store.contract import Entry, Store, StoreClosed
 
-from . import catalog
 from .aliases import Aliases
-from .catalog import MachineRow
-from .clock import Chance, Clock
 from .known import Alias, Known, Version, entry_of, load_all
 from .shelf import Updated
 from .tags import Tags

@@ -10,9 +10,9 @@ import msgspec
 from stepfold import names
 from stepfold.errors import ResourceNotFound, TooManyTags
 from stepfold.language import limits
+from stepfold.runtime import catalog
 from stepfold_store.contract import Entry
 
-from . import catalog
 from .shelf import Shelf
 
 _decoder = msgspec.json.Decoder(dict[str, str])

@@ -10,9 +10,9 @@ import msgspec
 from stepfold import names
 from stepfold.errors import CallerError, Conflicting, InvalidArn, ResourceNotFound, ServiceQuotaExceeded
 from stepfold.language import limits
+from stepfold.runtime import catalog
+from stepfold.runtime.catalog import AliasRow, Route
 
-from . import catalog
-from .catalog import AliasRow, Route
 from .known import Alias, Known, Version, entry_of, number_of
 from .shelf import Shelf
 

@@ -20,11 +20,10 @@ from stepfold.interpreter.facts import ExecutionStarted
 from stepfold.interpreter.ledger import RunStarted
 from stepfold.language.machine import Machine
 from stepfold.query.values import Value
+from stepfold.runtime import catalog, express, redriving
+from stepfold.runtime.host import Host
+from stepfold.runtime.run import Run, Told
 from stepfold_store.contract import Conflict, Entry, StoreClosed
-
-from . import catalog, express, redriving
-from .host import Host
-from .run import Run, Told
 
 logger = structlog.get_logger(__name__)
 

@@ -43,15 +43,16 @@ from stepfold.language.steps import Child, Step
 from stepfold.query import values
 from stepfold.query.template import Overrun, QueryError, Scope, Template
 from stepfold.query.values import Value
+from stepfold.runtime import catalog
+from stepfold.runtime.evaluating import elsewhere
+from stepfold.runtime.host import Host
+from stepfold.runtime.run import Run
+from stepfold.runtime.starting import OPEN_EXECUTIONS
 from stepfold_store.contract import Conflict, StoreClosed
 
-from . import catalog, tallies
+from . import tallies
 from .children import Children
-from .evaluating import elsewhere
-from .host import Host
 from .items import Source, StateData
-from .run import Run
-from .starting import OPEN_EXECUTIONS
 
 logger = structlog.get_logger(__name__)
 

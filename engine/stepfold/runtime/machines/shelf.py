@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 import anyio
 
+from stepfold.runtime.clock import Chance, Clock
 from stepfold_store.contract import Store
 
-from .clock import Chance, Clock
 from .known import Known, Version
 
 
