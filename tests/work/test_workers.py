@@ -97,6 +97,22 @@ async def test_where_all_functions_are_known_another_does_not_exist(call, resour
         await workers.perform(call("arn:aws:states:::sqs:sendMessage"))
 
 
+async def test_a_function_that_lambda_does_not_have_either_is_missed_in_the_same_words(call):
+    workers = Workers()
+
+    async def endpoint(_):
+        raise TaskError("Lambda.ResourceNotFoundException", "Function not found: as a stand-in for Lambda words it")
+
+    workers.register("arn:aws:states:::lambda:*", endpoint, last=True)
+    asked = call("arn:aws:states:::lambda:invoke", {"FunctionName": "f"})
+    with pytest.raises(TaskError, match="stand-in"):
+        await workers.perform(asked)
+    workers.complete = True
+    with pytest.raises(TaskError, match=r"f:\$LATEST \(Service: AWSLambda"):
+        await workers.perform(asked)
+
+
+
 async def test_what_is_not_registered_is_named(call):
     workers = Workers()
     with pytest.raises(NoWorker, match="'f'") as caught:

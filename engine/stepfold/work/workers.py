@@ -232,7 +232,9 @@ class Workers:
             raise TaskError(lambdas.NOT_FOUND, lambdas.not_found(asked, self.home, call.token))
         if found is None:
             raise NoWorker(call.resource, asked.name if asked else None)
-        if asked is None or not asked.wrapped:
+        if asked is None:
+            return await self._by_resource(found, call)
+        if not asked.wrapped:
             return await found.perform(call, self._cap)
         request = lambdas.request_id(call.token)
         if asked.kind == "DryRun":
@@ -247,6 +249,16 @@ class Workers:
             logger.warning("function failed", function=asked.name, error=failure.error, cause=failure.cause)
             payload = NULL
         return lambdas.wrap(asked, payload, request)
+
+    async def _by_resource(self, found: Registration, call: Call) -> Value:
+        """What takes a Resource as it is. A function that nobody has is missed in AWS's words, whoever stands in."""
+        try:
+            return await found.perform(call, self._cap)
+        except TaskError as failure:
+            missing = lambdas.invocation(call.resource, call.arguments, self.home)
+            if failure.error != lambdas.NOT_FOUND or missing is None or not self.complete:
+                raise
+            raise TaskError(lambdas.NOT_FOUND, lambdas.not_found(missing, self.home, call.token)) from None
 
     def hands_over(self, resource: str, arguments: Value) -> bool:
         """Whether what a Task asks for is a job here: submitted, then attended to."""
