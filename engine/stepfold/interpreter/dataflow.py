@@ -181,7 +181,7 @@ def set_by(
     if assign is None:
         return None
     value = rendered(frame, field, assign, seen, moment)
-    if not value or bytes(memoryview(value)[:1]) != b"{":
+    if bytes(memoryview(value)[:1]) != b"{":
         raise QueryError(f"The field '{field}' must come to an object.", QUERY_EVALUATION_ERROR, field)
     limit = execution.started.limits.payload
     if len(value) > limit:

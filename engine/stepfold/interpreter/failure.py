@@ -51,21 +51,26 @@ def fail(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -
     """The state's work was cut short: what runs below it ends; then it is retried, or has failed."""
     failure = _of(frame)
     step = machine.steps[frame.state]
-    at_work = isinstance(frame.waits, Branches)  # a Map whose next item cannot be selected (events: not verified)
+    told = _has_event(frame, failure)
     if isinstance(frame.waits, Branches):
         yield from _abort(frame.waits, frame, frame.pointer)
     if (chosen := _retrier(step, frame, failure)) is not None:
         yield _again(step, frame, chosen, moment)
-    elif at_work or (frame.kind in _FORKS and (failure.error == QUERY_EVALUATION_ERROR or _by_map_run(frame))):
-        # (recorded for a Map's Items, and for a map run)
+    elif told:
         yield _FORKS[frame.kind](failure.error, failure.cause)
     else:
         yield from _catch_or_give_up(machine, execution, frame, moment)
 
 
-def _by_map_run(frame: Frame) -> bool:
-    """Whether it is the map run that failed, by what a Map can answer."""
-    return isinstance(frame.waits, Executions) and frame.waits.failure is not None and _of(frame).error != RUNTIME
+def _has_event(frame: Frame, failure: Failure) -> bool:
+    """Whether a Parallel's or Map's own failure is recorded: of an expression, or of a map run (both recorded).
+
+    So it is held of a Map at work whose next item cannot be selected (not verified).
+    """
+    if frame.kind not in _FORKS:
+        return False
+    by_run = isinstance(frame.waits, Executions) and frame.waits.failure is not None and failure.error != RUNTIME
+    return isinstance(frame.waits, Branches) or failure.error == QUERY_EVALUATION_ERROR or by_run
 
 
 def handle(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
