@@ -228,6 +228,22 @@ async def test_what_the_operation_does_not_take_fails_without_a_call(monkeypatch
         assert not server.asked
 
 
+async def test_an_address_that_is_not_whole(monkeypatch):
+    with Told((200, {})) as server:
+        at(server, monkeypatch)
+        error, cause = await failure(task("aws-sdk:s3:getObject", {"Bucket": "bucket"}))
+        assert (error, cause) == ("S3.SdkClientException", "Parameter 'Key' must not be null")
+        assert not server.asked
+
+
+async def test_what_a_model_of_bedrock_says_is_told_as_json(monkeypatch):
+    with Told((200, {"text": "yes"}, {"Content-Type": "application/json"})) as server:
+        at(server, monkeypatch)
+        result = await run(task("bedrock:invokeModel", {"ModelId": "m", "Body": {"prompt": "?"}}))
+        assert (result["Body"], "SdkHttpMetadata" in result) == ({"text": "yes"}, False)
+        assert server.asked[0]["body"] == '{"prompt":"?"}'
+
+
 async def test_a_repeated_call_has_the_same_client_token(monkeypatch):
     with Told((200, {"tasks": [], "failures": []})) as server:
         at(server, monkeypatch)

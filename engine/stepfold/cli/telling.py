@@ -70,6 +70,8 @@ def tell_waits(screen: Screen, waits: Sequence[str], store: str) -> None:
     for name in waits:
         what = f"the resource {name}" if name.startswith("arn:") else f"the function {name!r}"
         screen.line(f"{screen.paint('…', 'yellow', 'bold')} it waits for {what}, which nobody has given")
+    if any(name.startswith("arn:") and ":states:::" in name for name in waits):
+        screen.line("  --services calls AWS's services, with the credentials that boto3 finds")
     if not waits:
         screen.line(f"{screen.paint('…', 'yellow', 'bold')} it waits for an answer from outside")
     elif store == _MEMORY:

@@ -36,7 +36,9 @@ _PARTLY: Final[Mapping[tuple[str, str], tuple[str, str, bool]]] = {
 }
 """Answers that tell of a failure: which member does, how the Task then fails, and whether also where it only wants the
 answer (EventBridge's is recorded; ECS's is what users saw)."""
-_BARE: Final = {"events"}
+_CARRIED: Final = {("bedrock", "invokeModel"): "Body", ("lambda", "invoke"): "Payload"}
+"""Members that carry JSON, which is told as such (AWS's guide and its examples)."""
+_BARE: Final = {"bedrock", "events"}
 """Optimised integrations that do not show the traces of the HTTP answer."""
 
 
@@ -51,10 +53,7 @@ class Services:
         resource = parse_resource(call.resource)
         if resource.family == "Lambda":
             return await self._function(call)
-        answer = await self.answer(call, resource, tree(call.arguments))
-        if resource.kind == "lambda":
-            answer["Payload"] = _payload(answer)
-        return admit_tree(answer)
+        return admit_tree(await self.answer(call, resource, tree(call.arguments)))
 
     async def answer(self, call: Call, resource: Resource, arguments: Json) -> dict[str, Json]:
         """The operation's result as a tree."""
@@ -65,6 +64,8 @@ class Services:
         found, metadata = await self.ask(asked, resource, picked(spoken[0], arguments), call.token)
         found = dict(picked(spoken[1], found))
         _check_whole(resource, found)
+        if carrier := _CARRIED.get((resource.kind, resource.action)):
+            found[carrier] = _carried(found, carrier)
         if resource.kind.startswith(faults.SDK) or resource.kind in _BARE:
             return found
         return found | _traces(metadata)
@@ -76,6 +77,8 @@ class Services:
         parameters = _parameters(asked, arguments)
         client = await self.clients.client(asked.service)
         model = client.meta.service_model
+        if missing := _missing(asked, parameters):
+            raise faults.unanswered(resource, model, f"Parameter '{missing}' must not be null")
         for name in client_tokens(asked):
             parameters.setdefault(name, str(uuid.uuid5(_TOKEN_NAMES, token)))
         answer = await self._asked(asked, resource, model, parameters)
@@ -103,7 +106,7 @@ class Services:
         """A function that a Task names by its ARN: its event goes in, its result comes out."""
         invoke = parse_resource("arn:aws:states:::lambda:invoke")
         arguments = {"FunctionName": call.resource, "Payload": bytes(call.arguments).decode()}
-        return admit_tree(_payload(await self.answer(call, invoke, arguments)))
+        return admit_tree((await self.answer(call, invoke, arguments))["Payload"])
 
 
 def _parameters(asked: models.Operation, arguments: Json) -> dict[str, Any]:
@@ -146,9 +149,17 @@ def _check_whole(resource: Resource, found: Mapping[str, Json]) -> None:
         raise TaskError(error, shaped.written(found))
 
 
-def _payload(answer: Mapping[str, Json]) -> Json:
-    """What a function returned; raises what it failed with."""
-    payload = answer.get("Payload", "")
+def _missing(asked: models.Operation, parameters: Mapping[str, Any]) -> str | None:
+    """A part of the address that is not given; all else is the service's to miss."""
+    for name, (member, shape) in ({} if asked.input is None else models.members(asked.input)).items():
+        if shape.serialization.get("location") == "uri" and parameters.get(member) in {None, ""}:
+            return name
+    return None
+
+
+def _carried(answer: Mapping[str, Json], carrier: str) -> Json:
+    """What a function returned, or a model said; raises what a function failed with."""
+    payload = answer.get(carrier, "")
     try:
         plain = tree(admit(payload))
     except NotAdmitted:
