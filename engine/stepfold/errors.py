@@ -69,6 +69,12 @@ class ExecutionNotRedrivable(CallerError):
     code = "ExecutionNotRedrivable"
 
 
+class ExecutionSetAside(CallerError):
+    """The execution was set aside, damaged or poisonous, and does not go on until it is tried again."""
+
+    code = "ExecutionSetAside"
+
+
 class ExecutionLimitExceeded(CallerError):
     """More executions are open than this engine's limits allow."""
 

@@ -19,6 +19,7 @@ from typing import cast
 from urllib.parse import parse_qs, unquote
 
 from stepfold_store.contract import Conflict as Conflict
+from stepfold_store.contract import Damaged as Damaged
 from stepfold_store.contract import Durability as Durability
 from stepfold_store.contract import Entry as Entry
 from stepfold_store.contract import Health as Health

@@ -40,11 +40,32 @@ class LeaseLost(Exception):
 
 
 class StoreClosed(Exception):
-    """The store takes no more writes: it was closed, or an error at commit closed it; the message says which."""
+    """The store takes no more writes: it was closed, or an error at commit closed it; the message says which.
+
+    `cause` is what went wrong at the commit, without a path, so that it may be told to anybody; empty after a close.
+    """
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class StoreError(Exception):
     """A store that cannot be opened or read as it is: locked, newer, damaged, no space; the message says what to do."""
+
+
+class Damaged(StoreError):
+    """One stream cannot be read on: what stands at event number `event` is not what was written there.
+
+    All before `event` is as it was written, where the stream was read from its beginning. Other streams are whole.
+    """
+
+    def __init__(self, stream: str, event: int, what: str) -> None:
+        super().__init__(
+            f"{stream} is damaged at event {event}: {what}. Other streams are not touched by this; "
+            "restore this one from a backup, or forget it"
+        )
+        self.stream, self.event, self.what = stream, event, what
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -108,11 +129,15 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether the store takes writes, why not, and figures for a person."""
+    """Whether the store takes writes, why not, and figures for a person.
+
+    `cause` is of the reason what may be told to anybody: no path, no statement.
+    """
 
     writable: bool
     reason: str | None = None
     details: dict[str, Any] = {}
+    cause: str | None = None
 
 
 class Ticket(Protocol):
@@ -131,6 +156,12 @@ class Store(Protocol):
 
     backlog: int
     """How many writes were submitted and are not yet decided: what callers look at to slow down."""
+
+    backlog_bytes: int
+    """How much they carry."""
+
+    orphaned: bool
+    """Whether the process that wrote to it before went away without closing it: it was killed, or it crashed."""
 
     def submit(
         self,

@@ -56,7 +56,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.location = "memory://"
-        self.backlog = 0
+        self.backlog = self.backlog_bytes = 0
+        self.orphaned = False
         self.submitted = 0
         self.refusals = Refusals()
         self._streams: dict[str, list[Record]] = {}

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
@@ -54,11 +53,11 @@ log = structlog.get_logger("stepfold.store")
 class _Group:
     """What shares a commit, and the one wake-up of all who wait for it."""
 
-    __slots__ = ("decided", "items", "size", "wake")
+    __slots__ = ("carried", "decided", "items", "size", "wake")
 
     def __init__(self) -> None:
         self.items: list[Append | Job] = []
-        self.size = 0
+        self.size = self.carried = 0
         self.decided = False
         self.wake = asyncio.Event()
 
@@ -96,9 +95,10 @@ class SqliteStore:
 
     def __init__(self, path: Path, location: str, durability: str, poll: float) -> None:
         self.location = location
-        self.backlog = 0
+        self.backlog = self.backlog_bytes = 0
+        self.orphaned = False
         self._path, self._durability, self._poll = path, durability, poll
-        self._lock: int | None = None
+        self._lock: sqlite_file.Lock | None = None
         self._readers: list[aiosqlite.Connection] = []
         self._turn = 0
         self._connection: aiosqlite.Connection | None = None
@@ -109,12 +109,14 @@ class SqliteStore:
         self._submitted = 0
         self._watched: dict[str, _Watched] = {}
         self._reason: str | None = None
+        self._cause = ""
         self._closing: asyncio.Task[None] | None = None
 
     async def _open(self, durability: Durability | None) -> None:
         if durability is not None:
             sqlite_file.prepare(self._path)
             self._lock = sqlite_file.lock(self._path)
+            self.orphaned = self._lock.orphaned
             self._connection = await sqlite_file.connect(self._path, read_only=False)
             db = self._connection._conn  # noqa: SLF001
             await self._hop(self._connection, sqlite_file.set_up, db, self._path, durability)
@@ -164,7 +166,7 @@ class SqliteStore:
 
     def _enqueue(self, item: Append | Job, size: int) -> _Group:
         if self._reason is not None:
-            item.error = StoreClosed(self._reason)
+            item.error = StoreClosed(self._reason, self._cause)
             return _DECIDED
         groups = self._groups
         if not groups or groups[-1].size >= GROUP_BYTES:
@@ -173,7 +175,9 @@ class SqliteStore:
         group = groups[-1]
         group.items.append(item)
         group.size += size + WRITE_BYTES
+        group.carried += size
         self.backlog += 1
+        self.backlog_bytes += size
         return group
 
     async def _job(self, work: Callable[..., T], size: int, *arguments: Any) -> T:
@@ -212,13 +216,15 @@ class SqliteStore:
 
     def _decide(self, group: _Group) -> None:
         self.backlog -= len(group.items)
+        self.backlog_bytes -= group.carried
         group.decided = True
         group.wake.set()
 
     def _give_up(self, error: BaseException) -> None:
         """Close for writing: what the failed commit left on the disk only a fresh open can tell."""
         name = getattr(error, "sqlite_errorname", type(error).__name__)
-        self._reason = f"{self._path}: a commit failed ({name}: {error}); open the store anew to see what was written"
+        self._cause = f"{name}: {error}"
+        self._reason = f"{self._path}: a commit failed ({self._cause}); open the store anew to see what was written"
         log.error(
             "store_closed_for_writing", path=str(self._path), error=name, errno=getattr(error, "sqlite_errorcode", None)
         )
@@ -227,7 +233,7 @@ class SqliteStore:
     def _reject(self) -> None:
         for group in self._groups:
             for item in group.items:
-                item.error = StoreClosed(self._reason)
+                item.error = StoreClosed(self._reason or "", self._cause)
             self._decide(group)
         self._groups.clear()
         for watched in self._watched.values():
@@ -346,7 +352,7 @@ class SqliteStore:
         }
         if details["wal_bytes"] > WAL_ALARM:
             details["warning"] = "the write-ahead log is large: some process reads without end"
-        return Health(self._reason is None, self._reason, details)
+        return Health(self._reason is None, self._reason, details, self._cause or None)
 
     async def backup(self, path: str) -> None:
         """An online copy; writing goes on meanwhile."""
@@ -377,7 +383,7 @@ class SqliteStore:
             with contextlib.suppress(sqlite3.Error):  # a failing disk was reported already
                 await self._connection.close()
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.let_go()
 
 
 _DECIDED = _Group()

@@ -174,3 +174,15 @@ DELETE FROM catalog WHERE kind = :kind AND key = :key;
 DELETE FROM inbox WHERE stream = :stream;
 DELETE FROM stream WHERE key = (SELECT stream FROM forgetting);
 DELETE FROM forgetting;
+
+-- name: objects
+SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL;
+
+-- name: all_streams
+SELECT name FROM stream ORDER BY key;
+
+-- name: strays
+SELECT stream, count(*) FROM log WHERE stream NOT IN (SELECT key FROM stream) GROUP BY stream;
+
+-- name: all_texts
+SELECT digest, body FROM text;

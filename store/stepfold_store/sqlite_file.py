@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import aiosqlite
 
@@ -38,8 +39,25 @@ def true_path(path: Path, *, there: bool = False) -> Path:
     return path.resolve()
 
 
-def lock(path: Path) -> int:
-    """Take the file for this process, or say who holds it; the descriptor keeps the lock until it is closed."""
+class Lock(NamedTuple):
+    """The file is ours until `descriptor` is closed; `orphaned`: who had it before never let go of it in order."""
+
+    descriptor: int
+    orphaned: bool
+
+    def let_go(self) -> None:
+        """Let go in order. It writes over what is there, which works on a full disk, too."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self.descriptor, _CLOSED, 0)
+        os.close(self.descriptor)
+
+
+_CLOSED = b'{"closed": true}'
+"""What the side file begins with after an orderly end."""
+
+
+def lock(path: Path) -> Lock:
+    """Take the file for this process, or say who holds it."""
     side = path.with_name(path.name + ".lock")
     descriptor = os.open(side, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -52,10 +70,11 @@ def lock(path: Path) -> int:
                 f"{side} cannot be locked ({error}): a store wants a local disk with file locks"
             ) from error
         raise StoreError(_held(path, holder)) from None
+    before = os.pread(descriptor, 4096, 0)
     os.ftruncate(descriptor, 0)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "started": started}).encode() + b"\n", 0)
-    return descriptor
+    return Lock(descriptor, bool(before) and not before.startswith(_CLOSED))
 
 
 def _held(path: Path, holder: bytes) -> str:
@@ -131,9 +150,13 @@ def _create(db: sqlite3.Connection, path: Path) -> None:
     db.execute(f"PRAGMA application_id = {APPLICATION}")
     db.execute(f"PRAGMA user_version = {FORMAT}")
     db.execute("COMMIT")
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)  # else the file's name may be lost though its content was synced
+        os.fsync(folder)  # else a file's name may be lost though its content was synced
     finally:
         os.close(folder)
 
@@ -148,19 +171,26 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def copy(db: sqlite3.Connection, path: Path) -> None:
-    """Copy the whole database into a new file, which bears its name only once it is whole."""
+    """Copy the whole database into a new file, which bears its name only once it is whole and on disk.
+
+    It is one moment of the store, however much is written meanwhile, and one file: it needs no log beside it.
+    """
     path = path.absolute()
     if path.exists():
         raise StoreError(f"{path} is there already: a backup never writes over a file")
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     prepare(part)
-    target = sqlite3.connect(part)
     try:
-        db.backup(target)
+        with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as target:
+            db.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+        part.rename(path)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be written: {error}") from error
     finally:
-        target.close()
-    part.rename(path)
+        part.unlink(missing_ok=True)
+    _sync_folder(path.parent)
 
 
 def sizes(path: Path) -> dict[str, int]:

@@ -19,6 +19,7 @@ import msgspec
 
 from stepfold_store.contract import (
     Conflict,
+    Damaged,
     Entry,
     Lease,
     LeaseLost,
@@ -45,6 +46,8 @@ _PARTS = re.split(
 SQL = {name: text.strip() for name, text in zip(_PARTS[1::2], _PARTS[2::2], strict=True)}
 """Each statement by its name."""
 
+_DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""What SQLite says of a page that cannot be what was written; a disk that fails to answer may answer later."""
 _values = msgspec.structs.astuple
 _columns = struct.Struct(">5q").pack
 _newest = (1 << 63) - 1, "\U0010ffff"
@@ -263,17 +266,25 @@ class Reading:
     def more(self, db: sqlite3.Connection) -> list[Record]:
         """The next records; none at the end."""
         self._next, self._size = self._place or self.after + 1, 0
+        found: list[Record] = []
         try:
-            return self._more_back(db) if self.reverse else self._more(db)
+            return self._more_back(db) if self.reverse else self._more(db, found)
+        except Damaged:
+            if not found:
+                raise
+            return found  # what is whole is handed out first; the next hop comes upon the damage at once
         except (sqlite3.DatabaseError, TypeError) as error:  # a page, or a number that is none
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _DAMAGES:
+                raise
+            if found:
+                return found
             raise self._damage(self._next, str(error)) from error
 
-    def _more(self, db: sqlite3.Connection) -> list[Record]:
+    def _more(self, db: sqlite3.Connection, found: list[Record]) -> list[Record]:
         if self._place is None:
             question = {"stream": self.stream, "after": self.after}
             self._place = (db.execute(SQL["start_of_reading"], question).fetchone() or (1,))[0]
             self._before = seed(self.stream) if self._place == 1 else None
-        found: list[Record] = []
         for record, checksum in self._rows(db, "read", self._place):
             if self._before is not None:
                 self._check(record, self._place, self._before, checksum)
@@ -330,11 +341,8 @@ class Reading:
         self._size += len(found[-1].body)
         return len(found) >= SOME_ROWS or self._size >= SOME_BYTES
 
-    def _damage(self, event: int, what: str) -> StoreError:
-        return StoreError(
-            f"{self.stream} is damaged at event {event}: {what}. Other streams are not touched by this; "
-            "restore this one from a backup, or forget it"
-        )
+    def _damage(self, event: int, what: str) -> Damaged:
+        return Damaged(self.stream, event, what)
 
 
 def version(db: sqlite3.Connection, stream: str) -> int:

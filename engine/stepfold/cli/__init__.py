@@ -1,4 +1,4 @@
-"""The command line: `stepfold demo`, `run`, `resume`, `list`, `show`, `history`, `stop`, `check` and `serve`."""
+"""The command line: `stepfold demo`, `run`, `resume`, `list` and all the others; each is a function below."""
 
 from __future__ import annotations
 
@@ -124,19 +124,21 @@ def run(
 
 @main.command()
 @click.option("--template", type=FILE, help="Functions to use instead of those that were there at the start.")
+@click.option("--retry", multiple=True, metavar="NAME|ARN", help="Try one again that was set aside; repeatable.")
 @outside_options
 @store_option()
 @json_option
 @common
-def resume(template: Path | None, store: str) -> None:
+def resume(template: Path | None, retry: tuple[str, ...], store: str) -> None:
     """Resume all that was interrupted, and wait until each execution ends or waits for what does not come.
 
     The functions are those of the template that the execution was started with; --template gives others. Prints a
-    line an execution.
+    line an execution. One that was set aside, because its log is damaged or because it never got on before the process
+    died, stays so until --retry names it.
     """
     from .commands import resume_all
 
-    _do(resume_all, store, template, as_json=settings().json, outside=settings().outside)
+    _do(resume_all, store, template, retry, as_json=settings().json, outside=settings().outside)
 
 
 @main.command("list")
@@ -189,6 +191,40 @@ def stop(name: str, error: str | None, cause: str | None, store: str) -> None:
     from .commands import stop_one
 
     _do(stop_one, store, name, error, cause, as_json=settings().json)
+
+
+@main.command()
+@click.argument("store", metavar="STORE")
+@json_option
+@common
+def doctor(store: str) -> None:
+    """Examine a store: its schema, its integrity, the log of every execution. It only reads, also while an engine runs.
+
+    Names what is damaged, by execution and event, and how much of it can still be read; and what was set aside. Ends
+    with 0 where all is sound, with 1 where nothing is damaged but executions are set aside, with 3 where something is
+    damaged.
+    """
+    from .doctoring import examine_store
+
+    settings().store = store
+    _do(examine_store, store, as_json=settings().json)
+
+
+@main.command()
+@click.argument("store", metavar="STORE")
+@click.argument("dest", type=FILE, metavar="DEST")
+@json_option
+@common
+def backup(store: str, dest: Path) -> None:
+    """Copy a store into a new file, also while an engine runs it, then open the copy and examine it.
+
+    The copy is a store of its own, as of one moment. What was acknowledged after that moment is not in it; tasks that
+    were done since are done again by whoever resumes the copy.
+    """
+    from .doctoring import back_up
+
+    settings().store = store
+    _do(back_up, store, dest, as_json=settings().json)
 
 
 @main.command()

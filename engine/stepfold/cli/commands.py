@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,8 +77,10 @@ def _tell_one(screen: Screen, outcome: Outcome, store: str, template: Path | Non
     screen.flush()
 
 
-async def resume_all(store: str, template: Path | None, *, as_json: bool, outside: Outside) -> Exit:
-    """Resume what was interrupted; a line an execution."""
+async def resume_all(
+    store: str, template: Path | None, retry: Sequence[str] = (), *, as_json: bool, outside: Outside
+) -> Exit:
+    """Resume what was interrupted, and what `retry` names of what was set aside; a line an execution."""
     screen, paper = Screen(sys.stderr), Screen(sys.stdout)
 
     def tell(outcome: Outcome) -> None:
@@ -86,7 +89,7 @@ async def resume_all(store: str, template: Path | None, *, as_json: bool, outsid
             paper.flush()
 
     try:
-        outcomes = await running.resume(store, template, screen, tell, outside=outside)
+        outcomes = await running.resume(store, template, screen, tell, retry=retry, outside=outside)
     finally:
         screen.flush()
     if as_json:

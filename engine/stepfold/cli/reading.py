@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,16 +12,20 @@ import click
 import msgspec
 
 from stepfold.insight.history import HistoryEvent, Projection
-from stepfold.runtime import catalog
+from stepfold.runtime import catalog, quarantine
 from stepfold.runtime.catalog import Description, Summary
 from stepfold.runtime.progress import Progress, progress
+from stepfold.runtime.quarantine import SetAside
 from stepfold_store import Store, open_reader
 
 from . import shapes
 from .outcome import command
 from .screen import Screen, clean, columns, duration, fit, print_table
 
-STATUS_COLOURS = {"RUNNING": "cyan", "SUCCEEDED": "green", "FAILED": "red", "TIMED_OUT": "red", "ABORTED": "yellow"}
+STATUS_COLOURS = {
+    "RUNNING": "cyan", "SUCCEEDED": "green", "FAILED": "red", "TIMED_OUT": "red", "ABORTED": "yellow",
+    quarantine.STATUS: "red",
+}
 _COLUMNS = {"status": 0, "took": 0, "started": 72, "machine": 90}
 """What a list shows beside names, and how wide a terminal it takes."""
 _SHOWN = 2_000
@@ -50,6 +54,7 @@ async def list_executions(location: str, wanted: Filter, *, as_json: bool) -> No
     """Print the newest executions."""
     async with reading(location) as store:
         found: list[Summary] = []
+        aside = await quarantine.every(store)
         async for entry in catalog.all_entries(store, catalog.EXECUTION, status=wanted.status):
             machine = catalog.machine_of(entry)
             if wanted.machine in {None, machine, machine.rpartition(":")[2]}:
@@ -57,14 +62,14 @@ async def list_executions(location: str, wanted: Filter, *, as_json: bool) -> No
             if len(found) >= wanted.limit:
                 break
     if as_json:
-        _echo_json({"executions": [shapes.listed(one) for one in found]})
+        _echo_json({"executions": [shapes.listed(one, aside.get(one.arn)) for one in found]})
     elif found:
-        _print_list(found)
+        _print_list(found, aside)
     else:
         click.echo("no executions", err=True)
 
 
-def _print_list(found: list[Summary]) -> None:
+def _print_list(found: list[Summary], aside: Mapping[str, SetAside]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -75,8 +80,9 @@ def _print_list(found: list[Summary]) -> None:
         if width >= least:
             table.add_column(name, no_wrap=True, overflow="ellipsis", justify="right" if name == "took" else "left")
     for one in found:
+        status = quarantine.STATUS if one.arn in aside else one.status
         cells = {
-            "status": Text(one.status, style=STATUS_COLOURS.get(one.status, "")),
+            "status": Text(status, style=STATUS_COLOURS.get(status, "")),
             "took": Text("" if one.stopped is None else duration((one.stopped - one.started) / 1000)),
             "started": Text(_when(one.started)),
             "machine": Text(clean(one.machine.rpartition(":")[2])),
@@ -89,17 +95,22 @@ async def show(location: str, name: str, *, as_json: bool) -> None:
     """Print all about an execution but its history."""
     async with reading(location) as store:
         described = await catalog.describe(store, name)
+        aside = await quarantine.find(store, described.arn)
         if as_json:
-            _echo_json(shapes.described(described))
+            _echo_json(shapes.described(described, aside))
             return
         where, at = Progress([], []), 0
-        if described.status == "RUNNING":
+        if described.status == "RUNNING" and (aside is None or aside.event is None):
             execution = await catalog.fold(store, described.arn)
             where, at = progress(execution), execution.at
-    _print_described(described, where, at, location)
+    _print_described(described, where, at, aside)
+    if described.status == "RUNNING":
+        more = () if aside is None else ("--retry", described.name)
+        again = command("resume", "--store", location, *more)
+        click.echo(f"\nIf no process runs this store any more: {again}", err=True)
 
 
-def _print_described(one: Description, where: Progress, at: int, location: str) -> None:
+def _print_described(one: Description, where: Progress, at: int, aside: SetAside | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -112,14 +123,16 @@ def _print_described(one: Description, where: Progress, at: int, location: str) 
             table.add_row(label, Text(clean(text), style=style))
 
     row("name", one.name, "bold")
-    row("status", one.status, STATUS_COLOURS.get(one.status, ""))
+    status = one.status if aside is None else quarantine.STATUS
+    row("status", status, STATUS_COLOURS.get(status, ""))
+    row("why", None if aside is None else aside.reason)
     row("arn", one.arn)
     row("machine", one.machine)
     row("started", _when(one.started))
     if one.stopped is not None:
         row("took", duration((one.stopped - one.started) / 1000))
     cut = _SHOWN if sys.stdout.isatty() else None
-    row("input", _pretty(one.input, cut))
+    row("input", None if one.input is None else _pretty(one.input, cut))
     row("output", None if one.output is None else _pretty(one.output, cut))
     row("error", one.error)
     row("cause", None if one.cause is None else _pretty(one.cause, cut))
@@ -130,9 +143,6 @@ def _print_described(one: Description, where: Progress, at: int, location: str) 
     if at:
         row("last event", _when(at))
     print_table(table)
-    if one.status == "RUNNING":
-        again = command("resume", "--store", location)
-        click.echo(f"\nIf no process runs this store any more: {again}", err=True)
 
 
 async def print_history(location: str, name: str, *, as_json: bool) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from stepfold.language.limits import Limits
 from stepfold.language.reading.projects import Project, ProjectError, read_project
 from stepfold.query.values import EMPTY_OBJECT, Value
-from stepfold.runtime import catalog
+from stepfold.runtime import catalog, quarantine
 from stepfold.runtime.catalog import Description
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.handle import ExecutionFailed, Handle
@@ -252,16 +252,18 @@ def _slow(worker: Worker, seconds: float) -> Worker:
 
 async def resume(
     location: str, template: Path | None, screen: Screen, tell: Callable[[Outcome], None],
-    *, outside: Outside,
+    *, outside: Outside, retry: Sequence[str] = (),
 ) -> list[Outcome]:
     """Resume all that a store holds unfinished; `tell` hears of each as it ends, or when nothing more can be done."""
     given = read_project(template) if template is not None else None
     output = Output()
     with interruptible() as scope:
         async with writing(location, there=True) as store:
-            found = await _interrupted(store)
             engine = Engine(store)
             StepFunctions(engine)
+            for name in retry:
+                await quarantine.give_back(store, name, engine.clock.now())
+            found = await _interrupted(store)
             reach_outside(engine, outside)
             await _register_remembered(engine, store, {catalog.machine_of(entry) for entry in found}, output, screen)
             if given is not None:

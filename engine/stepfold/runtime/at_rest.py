@@ -8,7 +8,7 @@ from stepfold.interpreter.decide import decide
 from stepfold.language.machine import load
 from stepfold_store.contract import Store
 
-from . import catalog
+from . import catalog, quarantine
 from .clock import Chance, SystemClock
 from .run import record
 
@@ -28,7 +28,8 @@ async def stop(store: Store, name_or_arn: str, *, error: str | None = None, caus
     before = execution.version
     decision = decide(load(text), execution, signals.Stop(error, cause), Chance().moment(SystemClock().now()))
     if decision.events:
-        await store.submit(
-            catalog.stream_of(entry.key), before, (record(decision),), entries=(catalog.execution_entry(execution),)
-        )
+        entries = [catalog.execution_entry(execution)]
+        if await quarantine.find(store, entry.key) is not None:  # it will never be tried again
+            entries.append(catalog.tombstone(quarantine.KIND, entry.key, execution.at))
+        await store.submit(catalog.stream_of(entry.key), before, (record(decision),), entries=entries)
     return entry.key

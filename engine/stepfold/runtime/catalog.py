@@ -12,7 +12,7 @@ from stepfold.errors import ExecutionDoesNotExist
 from stepfold.interpreter import facts
 from stepfold.interpreter.execution import Execution, Status
 from stepfold.interpreter.facts import Event
-from stepfold_store.contract import Entry, Store
+from stepfold_store.contract import Damaged, Entry, Store
 
 from .lately import Committed
 
@@ -134,7 +134,10 @@ class Summary(NamedTuple):
 
 
 class Description(NamedTuple):
-    """An execution, as committed. Times are milliseconds since the epoch; `input` is the text as it was given."""
+    """An execution, as committed. Times are milliseconds since the epoch; `input` is the text as it was given.
+
+    Where its log is damaged at its very beginning, there is no input to tell.
+    """
 
     arn: str
     name: str
@@ -142,7 +145,7 @@ class Description(NamedTuple):
     status: Status
     started: int
     stopped: int | None
-    input: str
+    input: str | None
     output: str | None
     error: str | None
     cause: str | None
@@ -262,7 +265,10 @@ async def describe(store: Store, name_or_arn: str) -> Description:
     """All about an execution but its history. Raises ExecutionDoesNotExist."""
     entry = await find_execution(store, name_or_arn)
     row = execution_row(entry)
-    begun = await started(store, entry.key)
+    try:
+        text: str | None = given(await started(store, entry.key))
+    except Damaged:
+        text = None
     return Description(
         entry.key,
         row.name,
@@ -270,7 +276,7 @@ async def describe(store: Store, name_or_arn: str) -> Description:
         _status(entry),
         entry.started,
         entry.ended,
-        given(begun),
+        text,
         None if isinstance(row.output, UnsetType) else bytes(row.output).decode(),
         row.error,
         row.cause,
@@ -279,8 +285,10 @@ async def describe(store: Store, name_or_arn: str) -> Description:
 
 
 async def started(store: Store, arn: str) -> facts.ExecutionStarted:
-    """The first fact of an execution's log."""
-    first = await anext(events(store, arn))
+    """The first fact of an execution's log. Raises Damaged."""
+    first = await anext(events(store, arn), None)
+    if first is None:
+        raise Damaged(stream_of(arn), 1, "its log is not there")
     if not isinstance(first.fact, facts.ExecutionStarted):
         raise AssertionError("a log begins with ExecutionStarted")
     return first.fact
@@ -309,12 +317,14 @@ async def events(store: Store, arn: str, after: int = 0) -> AsyncIterator[Event]
 
 
 async def fold(store: Store, arn: str) -> Execution:
-    """An execution as its committed log has it."""
+    """An execution as its committed log has it. Raises Damaged, also where there is no log."""
     execution = Execution()
     async for records in store.read(stream_of(arn)):
         for record in records:
             for event in facts.decode(record.body):
                 execution.apply(event)
+    if not execution.version:
+        raise Damaged(stream_of(arn), 1, "its log is not there")
     execution.closed.clear()
     return execution
 

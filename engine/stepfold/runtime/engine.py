@@ -39,10 +39,11 @@ from stepfold.work.workers import CALLS_IN_FLIGHT, NoWorker, OnInterrupt, Worker
 from stepfold_store import open_store
 from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
 
-from . import catalog, express, nested, redriving, starting
+from . import catalog, nested, redriving, resuming, starting
 from .activities import Activities
 from .callbacks import Callbacks
 from .catalog import Description, Summary
+from .claims import Claims
 from .clock import Chance, Clock, ManualClock, SystemClock
 from .handle import Handle
 from .lately import Committed, Lately
@@ -58,10 +59,6 @@ Callee = TypeVar("Callee", bound=Callable[..., Any])
 
 TURN = 32
 """After so many decisions, whoever took the last gives the others a turn, also where it need not wait for the disk."""
-RESUMED_TOGETHER = 256
-"""Executions that are folded before they go on, so that the first decisions of all share a commit."""
-
-
 Follower: TypeAlias = Callable[[Run], Awaitable[None] | None]
 
 
@@ -69,7 +66,7 @@ async def _looking_on(following: Awaitable[None]) -> None:
     try:
         await following
     except Exception:  # who looks on harms nobody
-        logger.exception("a follower failed")
+        logger.exception("a task beside the executions failed")
 
 
 class Engine:
@@ -185,6 +182,8 @@ class Engine:
             source = self._source
             self._store = await open_store(source) if isinstance(source, str | PathLike) else source
             self._stack.push_async_callback(self._store.close)
+            claims = Claims(self._store)
+            self._stack.push_async_callback(lambda: claims.close(self._given_up()))
             await self.registry.open()
             for belonging in self._belongings:
                 await self._stack.enter_async_context(belonging)
@@ -193,7 +192,8 @@ class Engine:
             if isinstance(self.clock, ManualClock):
                 self.clock.idle = self._idle
             self._group.start_soon(self.timers.keep)
-            await self._resume_all()
+            await resuming.resume_all(self, claims)
+            await self.maps.resume()
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -234,40 +234,6 @@ class Engine:
         if self._store is None:
             raise RuntimeError("the engine is not open: use it inside 'async with engine:'")
         return self._store
-
-    async def _resume_all(self) -> None:
-        open_ones = [
-            entry async for entry in catalog.all_entries(self.store, catalog.EXECUTION, status="RUNNING",
-                                                         newest_first=False)
-        ]
-        for start in range(0, len(open_ones), RESUMED_TOGETHER):
-            runs = [await self._fold(entry.key) for entry in open_ones[start : start + RESUMED_TOGETHER]]
-            for run in runs:
-                if run is not None:
-                    self.spawn(run, run.resume)
-        if open_ones:
-            logger.info("resumed", executions=len(open_ones))
-        await express.resume(self)
-        await self.maps.resume()
-
-    async def _fold(self, arn: str) -> Run | None:
-        """An execution as its log has it, ready to go on; one that cannot be read is set aside, and harms nobody."""
-        try:
-            execution = await catalog.fold(self.store, arn)
-            machine = await self.registry.machine(execution.started.definition)
-            if execution.status != "RUNNING" or arn in self.runs:  # ended, or started, while this was on its way
-                return None
-            run = Run(self, machine, execution, catalog.stream_of(arn))
-            run.entry = catalog.execution_entry(execution)
-            self.runs[arn] = run
-        except StoreClosed:
-            raise
-        except Exception as error:  # whatever is wrong with one log must not keep the others from going on
-            self.runs.pop(arn, None)
-            self.failed[arn] = error
-            logger.exception("execution set aside", execution=arn)
-            return None
-        return run
 
     # --- machines -----------------------------------------------------------------------------------------------------
 
@@ -375,6 +341,10 @@ class Engine:
         entry = await catalog.find_execution(self.store, name_or_arn)
         return await redriving.redrive(self, entry.key, token)
 
+    async def retry(self, name_or_arn: str) -> None:
+        """Try an execution again that was set aside. Raises CallerError where it is not, or what is wrong with it."""
+        await resuming.retry(self, (await catalog.find_execution(self.store, name_or_arn)).key)
+
     async def tell(self, run: Run, signal: Signal) -> None:
         """Say something to an execution; a caller that is cancelled while it waits does not unsay it."""
         told = run.decide(signal)
@@ -410,6 +380,10 @@ class Engine:
         except RuntimeError:  # the group has ended already, and the store is about to be closed
             raise closed() from None
         self._busy += 1
+
+    def _given_up(self) -> Iterable[str]:
+        """The executions in which something of ours went wrong, and not the store."""
+        return [arn for arn, error in self.failed.items() if not isinstance(error, Conflict | StoreClosed)]
 
     async def _guarded(self, run: Run, task: Callable[..., Awaitable[None]], arguments: tuple[Any, ...]) -> None:
         try:
@@ -540,7 +514,7 @@ class Engine:
 
             async def again() -> None:
                 try:
-                    if (run := await self._fold(arn)) is not None:
+                    if (run := await resuming.fold(self, arn)) is not None:
                         self.spawn(run, run.resume)
                 except StoreClosed as closed:
                     self.failed[arn] = closed

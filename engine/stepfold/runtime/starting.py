@@ -143,10 +143,12 @@ async def start(engine: Host, target: Target, wish: Wanted) -> Begun:
 
 
 async def _existing(engine: Host, entry: Entry, wish: Wanted) -> Begun:
-    first = await anext(catalog.events(engine.store, entry.key))
-    if wish.origin is not None and isinstance(first.fact, ExecutionStarted) and first.fact.origin == wish.origin:
+    if entry.key in engine.failed:  # what is set aside may not even be readable
+        raise ExecutionAlreadyExists(f"Execution Already Exists: '{entry.key}'")
+    first = await catalog.started(engine.store, entry.key)
+    if wish.origin is not None and first.origin == wish.origin:
         return Begun(entry.key, entry.started, engine.runs.get(entry.key))
-    if entry.status == "RUNNING" and isinstance(first.fact, ExecutionStarted) and _same(first.fact, wish):
+    if entry.status == "RUNNING" and _same(first, wish):
         return Begun(entry.key, entry.started, engine.runs.get(entry.key))
     raise ExecutionAlreadyExists(f"Execution Already Exists: '{entry.key}'")
 

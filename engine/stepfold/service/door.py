@@ -15,7 +15,8 @@ from typing import Final
 import anyio
 import structlog
 
-from stepfold.errors import CallerError
+from stepfold.errors import CallerError, ExecutionSetAside
+from stepfold_store.contract import Damaged, StoreClosed
 
 from .wire import protocol
 from .wire.keys import Keys, authorize
@@ -30,6 +31,11 @@ logger = structlog.get_logger(__name__)
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _unavailable(error: StoreClosed) -> protocol.Refusal:
+    why = f" since a commit failed ({error.cause}); what is recorded can be read" if error.cause else ""
+    return protocol.Refusal("ServiceUnavailable", f"The store takes no writes{why}", status=503)
 
 
 class Door:
@@ -63,6 +69,10 @@ class Door:
             reply = protocol.answer(output, request_id)
         except CallerError as error:
             reply = protocol.refuse(error, request_id)
+        except Damaged as error:
+            reply = protocol.refuse(ExecutionSetAside(str(error)), request_id)
+        except StoreClosed as error:
+            reply = protocol.refuse(_unavailable(error), request_id)
         except Exception as error:  # noqa: BLE001  (whatever it is, the caller gets a reply and the log its place)
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{place.filename}:{place.lineno}"

@@ -56,6 +56,9 @@ LOOKED_AT: Final = 10_000
 STEP: Final = 1_000
 """So many of them at a time, where a filter may keep few."""
 
+SET_ASIDE: Final = "Stepfold.SetAside"
+"""The error that is told of an execution that does not go on; its status is RUNNING, for AWS has no word for it."""
+
 _INCLUDED: Final = CloudWatchEventsExecutionDataDetails(included=True)
 _WITHHELD: Final = CloudWatchEventsExecutionDataDetails(included=False)
 
@@ -179,6 +182,7 @@ async def describe_execution(service: Served, request: DescribeExecutionInput) -
     deleting = entry.ended is not None and not succeeded and redriving.is_deleting(engine, started.machine)
     why = redriving.refusal(entry, started.limits, engine.clock.now(), deleting=deleting)
     by_map_run = entry.kind == express.KIND and entry.status in {"FAILED", "TIMED_OUT", "ABORTED"}
+    aside = engine.failed.get(entry.key) if whole and entry.ended is None else None
     return DescribeExecutionOutput(
         **_told(entry, row),
         input=catalog.given(started) if whole else None,
@@ -186,8 +190,8 @@ async def describe_execution(service: Served, request: DescribeExecutionInput) -
         output=bytes(row.output).decode() if whole and succeeded else None,  # type: ignore[arg-type]
         outputDetails=details if succeeded else None,
         traceHeader=row.trace,
-        error=row.error if explained else None,
-        cause=row.cause if explained else None,
+        error=SET_ASIDE if aside is not None else row.error if explained else None,
+        cause=str(aside) if aside is not None else row.cause if explained else None,
         redriveStatus="NOT_REDRIVABLE" if why else "REDRIVABLE_BY_MAP_RUN" if by_map_run else "REDRIVABLE",
         redriveStatusReason=why,
     )

@@ -1,0 +1,146 @@
+"""A store examined: its file, the chain and the fold of every execution, and what the catalog says beside them.
+
+It only reads, and may do so while an engine runs the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from stepfold.interpreter import facts
+from stepfold.interpreter.execution import Execution
+from stepfold_store import Damaged, Entry, Store, StoreError, open_reader
+from stepfold_store.sqlite_check import check_file
+
+from . import catalog, quarantine
+from .mapruns import tallies
+from .quarantine import SetAside
+
+_EXECUTION = catalog.stream_of("")
+
+
+class Broken(NamedTuple):
+    """An execution with something wrong in its log.
+
+    `event` is the first that is lost; those before it, `whole` in number, can be read and are as they were written.
+    `status` is what the catalog says of it, None where it says nothing.
+    """
+
+    arn: str
+    status: str | None
+    event: int
+    whole: int
+    what: str
+
+
+class Examination(NamedTuple):
+    """What a store is like. `problems` concern the whole file; `executions` and `events` were read and are sound."""
+
+    problems: Sequence[str]
+    broken: Sequence[Broken]
+    aside: Sequence[SetAside]
+    executions: int
+    events: int
+    texts: int
+
+    @property
+    def sound(self) -> bool:
+        """Whether all of it is as it was written."""
+        return not self.problems and not self.broken
+
+
+async def examine(location: str) -> Examination:
+    """Examine the store at a path or URL. Raises StoreError where nothing of it can be opened."""
+    store = await open_reader(location)
+    try:
+        checked = await check_file((await store.health()).details["path"])
+        problems = list(checked.problems)
+        entries = await _entries(store, problems)
+        names = [name for name in checked.streams if name.startswith(_EXECUTION)]
+        others = [name for name in checked.streams if not name.startswith(_EXECUTION)]
+        arns = dict.fromkeys([*(name.removeprefix(_EXECUTION) for name in names), *entries])
+        broken: list[Broken] = []
+        executions = events = 0
+        for arn in arns:
+            read, wrong = await _examine(store, arn, entries.get(arn))
+            events += read
+            if wrong is None:
+                executions += 1
+            else:
+                broken.append(wrong)
+        for name in others:
+            problems += await _other(store, name)
+        aside = await _aside(store, problems)
+        return Examination(problems, broken, aside, executions, events, checked.texts)
+    finally:
+        await store.close()
+
+
+async def _entries(store: Store, problems: list[str]) -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    try:
+        async for entry in catalog.all_entries(store, catalog.EXECUTION):
+            found[entry.key] = entry
+            try:
+                catalog.execution_row(entry)
+            except msgspec.DecodeError as error:
+                problems.append(f"the catalog's entry of {entry.key} cannot be read: {error}")
+    except (StoreError, msgspec.MsgspecError) as error:
+        problems.append(f"the catalog cannot be read to its end: {error}")
+    return found
+
+
+async def _other(store: Store, stream: str) -> list[str]:
+    """What is wrong with a stream that is no execution's: a map run's, as yet."""
+    kind, _, key = stream.partition(":")
+    try:
+        if kind == tallies.MAP_RUN:
+            await tallies.fold(store, key)
+        else:
+            async for _ in store.read(stream):
+                pass
+    except Damaged as error:
+        return [f"{stream} is damaged at event {error.event}: {error.what}"]
+    except Exception as error:  # noqa: BLE001  (whatever it is, the others are to be looked at too)
+        return [f"{stream} cannot be folded ({type(error).__name__})"]
+    return []
+
+
+async def _aside(store: Store, problems: list[str]) -> list[SetAside]:
+    try:
+        return list((await quarantine.every(store)).values())
+    except (StoreError, msgspec.MsgspecError) as error:
+        problems.append(f"the list of executions that are set aside cannot be read: {error}")
+        return []
+
+
+async def _examine(store: Store, arn: str, entry: Entry | None) -> tuple[int, Broken | None]:
+    """How many events of an execution are sound, and what is wrong with it."""
+    execution = Execution()
+    whole = 0
+
+    def wrong(event: int, what: str) -> tuple[int, Broken]:
+        return whole, Broken(arn, None if entry is None else entry.status, event, whole, what)
+
+    try:
+        async for records in store.read(catalog.stream_of(arn)):
+            for record in records:
+                for event in facts.decode(record.body):
+                    execution.apply(event)
+                whole = record.last
+    except Damaged as error:
+        return wrong(error.event, error.what)
+    except Exception as error:  # noqa: BLE001  (whatever it is, the others are to be looked at too)
+        return wrong(whole + 1, f"it cannot be folded ({type(error).__name__})")
+    if not whole:
+        return wrong(1, "its log is not there")
+    if entry is None:
+        return wrong(whole + 1, "the catalog has no entry of it")
+    # The log was read after the catalog: an engine that runs the store may have ended or redriven it in between.
+    ended = entry.ended is not None and execution.redrives <= catalog.execution_row(entry).redrives
+    if ended and execution.status == "RUNNING":
+        return wrong(whole + 1, f"the catalog says {entry.status}, but the end of its log is missing")
+    return whole, None
