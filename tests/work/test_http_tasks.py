@@ -101,6 +101,27 @@ async def test_api_gateway():
         assert "[The value of the field 'Headers' has an invalid format]" in cause
 
 
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"Method": "FETCH"}, "Method"), ({"ApiEndpoint": "http://[x"}, "ApiEndpoint"),
+        ({"ApiEndpoint": 7}, "ApiEndpoint"), ({"Authentication": {"ConnectionArn": 7}}, "ConnectionArn"),
+        ({"QueryParameters": "q=1"}, "QueryParameters"), ({"Headers": []}, ""), ({"Authentication": "me"}, "Parameters"),
+        ({"Transform": {"RequestBodyEncoding": "URL_ENCODED", "RequestEncodingOptions": {"ArrayFormat": "X"}}},
+         "ArrayFormat"),
+    ],
+)
+async def test_what_is_no_request(arguments, field):
+    with Told(OK) as server:
+        if not field:  # an empty array has no headers
+            await invoke(server, arguments)
+            return
+        error, cause = await failure(server, arguments)
+        assert error == "States.Runtime"
+        assert cause.endswith(f"[The value of the field '{field}' has an invalid format]")
+        assert not server.asked
+
+
 async def test_a_status_fails_the_task_and_retry_may_take_it():
     with Told((503, b"busy")) as server:
         assert await failure(server, {}) == ("States.Http.StatusCode.503", "busy")

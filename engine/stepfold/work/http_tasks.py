@@ -29,6 +29,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 STRUCK: Final = "[REDACTED]"
 _OURS: Final = {"connection", "content-length", "host", "transfer-encoding", "upgrade"}
 """Headers that a Task cannot set: they are the request's own."""
+_ARRAYS: Final = {"BRACKETS", "COMMAS", "INDICES", "NONE", "REPEAT"}
 _SHORTEST_SECRET: Final = 4
 _NOBODY: Final = Connection("")
 
@@ -120,15 +121,20 @@ def _plain(arguments: Json) -> Wanted:
     form = None
     if transform.get("RequestBodyEncoding") == "URL_ENCODED":
         form = (transform.get("RequestEncodingOptions") or {}).get("ArrayFormat", "INDICES")
+        if form not in _ARRAYS:
+            raise _Malformed("ArrayFormat")
     sign = arguments.get("Authentication") or arguments.get("InvocationConfig") or {}
+    connection = sign.get("ConnectionArn")
+    if not isinstance(connection, str | None):
+        raise _Malformed("ConnectionArn")
     return Wanted(
         method=_method(arguments["Method"]),
-        url=_text(arguments["ApiEndpoint"], "ApiEndpoint"),
+        url=_address(arguments["ApiEndpoint"]),
         headers=_headers(arguments.get("Headers"), lists=False),
         query=_pairs(arguments.get("QueryParameters"), "QueryParameters"),
         body=arguments.get("RequestBody"),
         form=form,
-        connection=sign.get("ConnectionArn"),
+        connection=connection,
         failing="States.Http.StatusCode",
         broken="States.Http.Socket",
     )
@@ -136,7 +142,7 @@ def _plain(arguments: Json) -> Wanted:
 
 def _api_gateway(arguments: Json) -> Wanted:
     """AuthType NO_AUTH: requests that AWS would sign go unsigned, and the API refuses what it must."""
-    host = _text(arguments["ApiEndpoint"], "ApiEndpoint")
+    host = _address(arguments["ApiEndpoint"])
     path = "/".join(str(part).strip("/") for part in (arguments.get("Stage"), arguments.get("Path")) if part)
     return Wanted(
         method=_method(arguments["Method"]),
@@ -157,10 +163,12 @@ def _method(value: Json) -> str:
     return str(value)
 
 
-def _text(value: Json, field: str) -> str:
-    if not isinstance(value, str):
-        raise _Malformed(field)
-    return value
+def _address(value: Json) -> str:
+    try:
+        urlsplit(value)
+    except (ValueError, TypeError, AttributeError):
+        raise _Malformed("ApiEndpoint") from None
+    return str(value)
 
 
 def _headers(given: Json, *, lists: bool) -> list[tuple[str, str]]:
@@ -234,7 +242,5 @@ def _array(name: str, values: list[Any], arrays: str) -> Iterator[tuple[str, str
             yield from ((name, text) for text in texts)
         case "BRACKETS":
             yield from ((f"{name}[]", text) for text in texts)
-        case "INDICES":
-            yield from _flat({f"{name}[{index}]": value for index, value in enumerate(values)}, arrays)
         case _:
-            raise _Malformed("ArrayFormat")
+            yield from _flat({f"{name}[{index}]": value for index, value in enumerate(values)}, arrays)
