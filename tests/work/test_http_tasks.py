@@ -106,7 +106,8 @@ async def test_api_gateway():
     [
         ({"Method": "FETCH"}, "Method"), ({"ApiEndpoint": "http://[x"}, "ApiEndpoint"),
         ({"ApiEndpoint": 7}, "ApiEndpoint"), ({"Authentication": {"ConnectionArn": 7}}, "ConnectionArn"),
-        ({"QueryParameters": "q=1"}, "QueryParameters"), ({"Headers": []}, ""), ({"Authentication": "me"}, "Parameters"),
+        ({"QueryParameters": "q=1"}, "QueryParameters"), ({"Headers": []}, ""),
+        ({"Authentication": "me"}, "Parameters"),
         ({"Transform": {"RequestBodyEncoding": "URL_ENCODED", "RequestEncodingOptions": {"ArrayFormat": "X"}}},
          "ArrayFormat"),
     ],
