@@ -20,7 +20,7 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from benchmarks import append, core, loop, many, map, resume, service  # noqa: A004  (the States Language's word)
+from benchmarks import append, core, loop, many, map, resume, service, waits  # noqa: A004  (the States Language's word)
 from benchmarks.measure import ROUNDS, Line
 
 CONTRACT: Final = ("name", "figure", "unit", "yardstick", "ratio")
@@ -39,7 +39,10 @@ BENCHMARKS: Final[dict[str, Callable[..., Line]]] = {
     "append": _append,
     "map_inline_10000": lambda *, quick: map.inline(10_000, quick=quick),
     "map_inline_100000": lambda *, quick: map.inline(100_000, quick=quick),
+    "waits": waits.waited,
     "resume": resume.resumed,
+    "resume_million": resume.resumed_million,
+    "resume_many": resume.resumed_many,
     "loop": loop.looped,
     "loop_jsonata": loop.looped_in_jsonata,
     "many": many.ran,

@@ -24,12 +24,12 @@ WINDOW = 40
 MOMENT = Moment(1_700_000_000_000, lambda: 0.5, bytes)
 
 
-def begin(machine: Machine, given: Json) -> Begin:
+def begin(machine: Machine, given: Json, name: str = "one") -> Begin:
     """The signal that starts an execution of the machine."""
-    arn = "arn:aws:states:eu-west-1:000000000000:execution:bench:one"
+    arn = f"arn:aws:states:eu-west-1:000000000000:execution:bench:{name}"
     home = "arn:aws:states:eu-west-1:000000000000:stateMachine:bench"
     return Begin(
-        ExecutionStarted(text(given), arn, "one", home, machine.digest, machine.start_at, limits=Limits.local())
+        ExecutionStarted(text(given), arn, name, home, machine.digest, machine.start_at, limits=Limits.local())
     )
 
 

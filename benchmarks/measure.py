@@ -13,9 +13,11 @@ import statistics
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 import structlog
+
+T = TypeVar("T")
 
 ROUNDS = 5
 
@@ -43,8 +45,8 @@ class Round(NamedTuple):
     seen: dict[str, float]
 
 
-def fresh(work: Callable[..., Round], *arguments: Any) -> Round:
-    """The round, taken in a new process."""
+def fresh(work: Callable[..., T], *arguments: Any) -> T:
+    """What the work comes to in a new process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet) as one:
         return one.submit(work, *arguments).result()
 

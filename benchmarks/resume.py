@@ -1,6 +1,9 @@
-"""Coming back: a log of 10^5 events read from a SQLite store and folded, and an engine opened on it.
+"""Coming back: logs read from a SQLite store and folded, and an engine opened on them.
 
-The yardstick reads the same rows with bare sqlite3 and decodes them with bare msgspec: no checksums, no fold.
+`resume` folds one log of 10^5 events; `resume_million` opens an engine on one of 10^6, `resume_many` on 10,000
+executions of one call each, until all that was in flight is in flight again. The logs are written by a process of
+their own, so that the peak is the resume's. The yardstick reads the same rows with bare sqlite3 and decodes them with
+bare msgspec: no checksums, no fold.
 """
 
 from __future__ import annotations
@@ -8,51 +11,75 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 
-from benchmarks.core import begin, live
-from benchmarks.machines import spread
-from benchmarks.measure import ROUNDS, Line, Round, measured
+from benchmarks.core import MOMENT, begin, live
+from benchmarks.machines import FIVE, spread
+from benchmarks.measure import ROUNDS, Line, Round, fresh, measured, peak_megabytes
 from stepfold import Engine
+from stepfold.interpreter.decide import Decision, decide
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
-from stepfold.language.machine import load
+from stepfold.language.machine import Machine, load
 from stepfold.runtime import catalog
 from stepfold.runtime.run import record
 from stepfold.work.functions import Function
 from stepfold_store import open_store
+from stepfold_store.contract import Store, Ticket
 
 EVENTS = 100_000
+MILLION = 1_000_000
 EVENTS_AN_ITEM = 7
 WINDOW = 40
+EXECUTIONS = 10_000
 
 
-async def written(path: Path, events: int) -> tuple[str, int]:
-    """The log of a Map that was cut off shortly before its end: the execution's ARN, and how many events it has."""
+def map_cut_off(events: int) -> tuple[Machine, list[list[Decision]]]:
+    """The log of a Map that was cut off shortly before its end."""
     machine = load(spread(WINDOW))
     signal = begin(machine, [{"orderId": n, "total": n} for n in range(events // EVENTS_AN_ITEM)])
-    decisions = live(machine, signal)[:-WINDOW]
-    execution = Execution.fold(decisions[0].events)
-    arn = execution.started.arn
+    return machine, [live(machine, signal)[:-WINDOW]]
+
+
+def calls_cut_off(executions: int) -> tuple[Machine, list[list[Decision]]]:
+    """The logs of as many executions, each of which was cut off in its call."""
+    machine = load(FIVE)
+    begun = (begin(machine, {"order": n}, name=str(n)) for n in range(executions))
+    return machine, [[decide(machine, Execution(), signal, MOMENT)] for signal in begun]
+
+
+Logs = Callable[[int], tuple[Machine, list[list[Decision]]]]
+
+
+async def written(path: Path, machine: Machine, logs: list[list[Decision]]) -> tuple[str, int]:
+    """Keep logs in a store: the first execution's ARN, and the events of all."""
     store = await open_store(path)
     await store.put([], [machine.text])
-    tickets = [
-        store.submit(
-            catalog.stream_of(arn),
-            decision.events[0].seq - 1,
-            (record(decision),),
-            entries=() if number else (catalog.execution_entry(execution),),
-        )
-        for number, decision in enumerate(decisions)
-    ]
-    for ticket in tickets:
+    for ticket in [ticket for log in logs for ticket in submitted(store, log)]:
         await ticket
     await store.close()
-    return arn, decisions[-1].events[-1].seq
+    return Execution.fold(logs[0][0].events).started.arn, sum(log[-1].events[-1].seq for log in logs)
+
+
+def submitted(store: Store, log: Iterable[Decision]) -> Iterator[Ticket]:
+    """Hand one log to the store."""
+    for number, decision in enumerate(log):
+        if number == 0:
+            execution = Execution.fold(decision.events)
+            stream, entry = catalog.stream_of(execution.started.arn), catalog.execution_entry(execution)
+        yield store.submit(
+            stream, decision.events[0].seq - 1, (record(decision),), entries=() if number else (entry,)
+        )
+
+
+def kept(path: Path, made: Logs, size: int) -> tuple[str, int]:
+    """Likewise, of logs that are made for it."""
+    return anyio.run(written, path, *made(size))
 
 
 async def folded(path: Path, arn: str) -> float:
@@ -65,17 +92,25 @@ async def folded(path: Path, arn: str) -> float:
     return taken
 
 
-async def opened(path: Path) -> float:
-    """Seconds until an engine that is opened on the log has taken up what was in flight."""
+async def opened(path: Path, in_flight: int) -> tuple[float, float]:
+    """Seconds until an engine is open on those logs, and until so many calls are in flight again."""
+    calls, all_there = 0, anyio.Event()
 
     async def work(_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == in_flight:
+            all_there.set()
         await anyio.sleep_forever()
 
-    engine = Engine(path)
-    engine.register("work", Function(work))
+    engine = Engine(path, calls=in_flight)
+    engine.register("work", Function(work), concurrency=in_flight)
     begun = time.perf_counter()
     async with engine:
-        return time.perf_counter() - begun
+        open_after = time.perf_counter() - begun
+        with anyio.fail_after(60):
+            await all_there.wait()
+        return open_after, time.perf_counter() - begun
 
 
 def bare(path: Path) -> float:
@@ -83,25 +118,58 @@ def bare(path: Path) -> float:
     db = sqlite3.connect(path)
     decoder = msgspec.json.Decoder(list[Event])
     begun = time.perf_counter()
-    for (body,) in db.execute("SELECT body FROM log ORDER BY first"):
+    for (body,) in db.execute("SELECT body FROM log ORDER BY stream, first"):
         decoder.decode(body)
     taken = time.perf_counter() - begun
     db.close()
     return taken
 
 
-def resuming(events: int) -> Round:
+def folding(events: int) -> Round:
     """One log, folded and opened."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
         path = Path(folder, "resume.db")
-        arn, count = anyio.run(written, path, events)
+        arn, count = fresh(kept, path, map_cut_off, events)
         floor = bare(path)
         ours = anyio.run(folded, path, arn)
-        opening = anyio.run(opened, path)
-    return Round(count / ours, count / floor, {"fold s": ours, "engine open s": opening})
+        _, all_there = anyio.run(opened, path, 1)
+    return Round(count / ours, count / floor, {"fold s": ours, "first call s": all_there})
+
+
+def opening(events: int) -> Round:
+    """One large log, opened."""
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        path = Path(folder, "resume.db")
+        _, count = fresh(kept, path, map_cut_off, events)
+        floor = bare(path)
+        _, all_there = anyio.run(opened, path, 1)
+    return Round(count / all_there, count / floor, {"first call s": all_there, "peak MB": peak_megabytes()})
+
+
+def reopening(executions: int) -> Round:
+    """Many small logs, opened."""
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        path = Path(folder, "resume.db")
+        fresh(kept, path, calls_cut_off, executions)
+        floor = bare(path)
+        open_after, all_there = anyio.run(opened, path, executions)
+    seen = {"open s": open_after, "all calls s": all_there, "peak MB": peak_megabytes()}
+    return Round(executions / all_there, executions / floor, seen)
 
 
 def resumed(*, quick: bool) -> Line:
     """The line `resume`."""
     rounds, events = (1, 1_000) if quick else (ROUNDS, EVENTS)
-    return measured("resume", "events/s", "sqlite3 read, msgspec decode", rounds, resuming, events)
+    return measured("resume", "events/s", "sqlite3 read, msgspec decode", rounds, folding, events)
+
+
+def resumed_million(*, quick: bool) -> Line:
+    """The line `resume_million`."""
+    rounds, events = (1, 1_000) if quick else (ROUNDS, MILLION)
+    return measured("resume_million", "events/s", "sqlite3 read, msgspec decode", rounds, opening, events)
+
+
+def resumed_many(*, quick: bool) -> Line:
+    """The line `resume_many`."""
+    rounds, executions = (1, 20) if quick else (ROUNDS, EXECUTIONS)
+    return measured("resume_many", "executions/s", "sqlite3 read, msgspec decode", rounds, reopening, executions)
