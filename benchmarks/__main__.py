@@ -1,6 +1,8 @@
 """All benchmarks, or those that are named, as one table.
 
 python -m benchmarks [NAME...] [--json FILE] [--quick] [--write]
+python -m benchmarks peers [NAME...]    # beside other engines, which are set up for it
+python -m benchmarks soak --minutes N   # half of the highest load: does anything grow?
 python -m benchmarks map --items N --concurrency C --handler module:function [--store URL]
 """
 
@@ -20,8 +22,9 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from benchmarks import append, core, loop, many, map, resume, service, waits  # noqa: A004  (the States Language's word)
+from benchmarks import append, core, loop, many, map, resume, service, soak, waits  # noqa: A004  (the States Language's word)
 from benchmarks.measure import ROUNDS, Line
+from benchmarks.peers import compare
 
 CONTRACT: Final = ("name", "figure", "unit", "yardstick", "ratio")
 """What `--json` writes of each line."""
@@ -53,9 +56,12 @@ ASIDE: Final[dict[str, Callable[..., Line]]] = {
     "map_inline_1000": lambda *, quick: map.inline(1_000, quick=quick),
 }
 """Those that run only when they are named."""
+APART: Final[dict[str, Callable[[Sequence[str]], None]]] = {"peers": compare.main, "soak": soak.main}
+"""Those that are no line of the table, with options of their own."""
 SUBJECTS: Final = {
     "core": ["decide", "fold"],
     "map": ["map_inline_1000", "map_inline_10000", "map_inline_100000"],
+    "resumes": ["resume", "resume_million", "resume_many"],
     "api": ["api_describe", "api_start"],
 }
 """Names for several at once."""
@@ -63,6 +69,9 @@ SUBJECTS: Final = {
 
 def main(arguments: Sequence[str]) -> None:
     """Run what the command line asks for."""
+    if arguments and arguments[0] in APART:
+        APART[arguments[0]](arguments[1:])
+        return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What stepfold costs, beside its floor.")
     known = BENCHMARKS | ASIDE
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join([*known, *SUBJECTS])}")

@@ -15,14 +15,22 @@ async def work(event: Any) -> Any:
 
 def spread(concurrency: int) -> dict[str, Any]:
     """An inline Map over the input, whose items are one call each: seven events of AWS's history an item."""
-    task = {"Type": "Task", "Resource": WORK, "End": True}
+    return _spread(concurrency, {"Type": "Task", "Resource": WORK, "End": True})
+
+
+def spread_of_passes(concurrency: int) -> dict[str, Any]:
+    """Likewise, without a call."""
+    return _spread(concurrency, {"Type": "Pass", "End": True})
+
+
+def _spread(concurrency: int, state: dict[str, Any]) -> dict[str, Any]:
     return {
         "StartAt": "Each",
         "States": {
             "Each": {
                 "Type": "Map",
                 "MaxConcurrency": concurrency,
-                "ItemProcessor": {"StartAt": "Work", "States": {"Work": task}},
+                "ItemProcessor": {"StartAt": "Work", "States": {"Work": state}},
                 "End": True,
             }
         },
@@ -43,6 +51,13 @@ def loop(rounds: int) -> dict[str, Any]:
             "Done": {"Type": "Succeed"},
         },
     }
+
+
+def loop_of_calls(rounds: int) -> dict[str, Any]:
+    """A call and a Choice that sends it back, so often."""
+    machine = loop(rounds)
+    machine["States"]["Count"] |= {"Type": "Task", "Resource": WORK}
+    return machine
 
 
 def loop_in_jsonata(rounds: int) -> dict[str, Any]:

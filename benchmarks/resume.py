@@ -72,9 +72,7 @@ def submitted(store: Store, log: Iterable[Decision]) -> Iterator[Ticket]:
         if number == 0:
             execution = Execution.fold(decision.events)
             stream, entry = catalog.stream_of(execution.started.arn), catalog.execution_entry(execution)
-        yield store.submit(
-            stream, decision.events[0].seq - 1, (record(decision),), entries=() if number else (entry,)
-        )
+        yield store.submit(stream, decision.events[0].seq - 1, (record(decision),), entries=() if number else (entry,))
 
 
 def kept(path: Path, made: Logs, size: int) -> tuple[str, int]:

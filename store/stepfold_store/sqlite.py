@@ -273,7 +273,7 @@ class SqliteStore:
     async def read(self, stream: str, after: int = 0, *, reverse: bool = False) -> AsyncIterator[list[Record]]:
         """Records past version `after`."""
         reading = Reading(stream, after, reverse=reverse)
-        while some := await self._read(reading.more):
+        while not reading.over and (some := await self._read(reading.more)):
             yield some
 
     async def peek(self, stream: str) -> list[Message]:

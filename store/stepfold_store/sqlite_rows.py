@@ -254,7 +254,8 @@ class Reading:
     """A walk along a stream, some records a hop; each row is checked against the one before it.
 
     It remembers a place and a checksum between hops instead of an open cursor: a reader that rests must not keep the
-    WAL from being folded back into the file.
+    WAL from being folded back into the file. `over` is known with the last records: a hop to hear of no more would
+    double what a short stream costs.
     """
 
     def __init__(self, stream: str, after: int, *, reverse: bool) -> None:
@@ -262,21 +263,25 @@ class Reading:
         self._place: int | None = None
         self._before: bytes | None = None
         self._next = self._size = 0
+        self.over = False
 
     def more(self, db: sqlite3.Connection) -> list[Record]:
         """The next records; none at the end."""
         self._next, self._size = self._place or self.after + 1, 0
         found: list[Record] = []
+        self.over = True
         try:
             return self._more_back(db) if self.reverse else self._more(db, found)
         except Damaged:
             if not found:
                 raise
+            self.over = False
             return found  # what is whole is handed out first; the next hop comes upon the damage at once
         except (sqlite3.DatabaseError, TypeError) as error:  # a page, or a number that is none
             if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _DAMAGES:
                 raise
             if found:
+                self.over = False
                 return found
             raise self._damage(self._next, str(error)) from error
 
@@ -339,7 +344,8 @@ class Reading:
 
     def _are_some(self, found: list[Record]) -> bool:
         self._size += len(found[-1].body)
-        return len(found) >= SOME_ROWS or self._size >= SOME_BYTES
+        self.over = len(found) < SOME_ROWS and self._size < SOME_BYTES
+        return not self.over
 
     def _damage(self, event: int, what: str) -> Damaged:
         return Damaged(self.stream, event, what)

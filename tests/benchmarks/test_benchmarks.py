@@ -9,8 +9,8 @@ import pytest
 from benchmarks import __main__ as benchmarks
 
 NAMES = [
-    "decide", "fold", "append", "map_inline_10000", "map_inline_100000", "resume", "loop", "loop_jsonata",
-    "many", "api_describe", "api_start",
+    "decide", "fold", "append", "map_inline_10000", "map_inline_100000", "waits", "resume",
+    "resume_million", "resume_many", "loop", "loop_jsonata", "many", "api_describe", "api_start",
 ]  # fmt: skip
 
 
