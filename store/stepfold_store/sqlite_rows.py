@@ -163,10 +163,10 @@ class Writer:
             if append.error is not None:
                 self.refusals.add(stream, append.reached, append.number)
                 return
+        if head.key is None and (append.records or append.entries):  # entries are forgotten with their stream, too
+            head.key = self._last_key = self._last_key + 1
+            self._streams.append((head.key, stream))
         if append.records:
-            if head.key is None:
-                head.key = self._last_key = self._last_key + 1
-                self._streams.append((head.key, stream))
             for record in append.records:
                 head.checksum = chained(head.checksum, record)
                 self._rows.append((head.key, *_values(record), head.checksum))
