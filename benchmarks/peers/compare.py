@@ -37,7 +37,8 @@ from stepfold.work.functions import Function
 ROUNDS: Final = 3
 PATIENCE: Final = 180.0
 """Seconds after which a peer's turn is given up."""
-WINDOW: Final = 40
+WINDOW: Final = 200
+"""Items of a Map at once: as many as the peers are given that are told how many."""
 
 
 class Peer(NamedTuple):
