@@ -28,7 +28,7 @@ import anyio
 from benchmarks import machines
 from stepfold import Engine, Limits
 from stepfold.runtime import catalog
-from stepfold.runtime.registry import MachineRef
+from stepfold.runtime.machines.registry import MachineRef
 from stepfold.work.functions import Function
 
 CALLERS: Final = 100
