@@ -14,7 +14,7 @@ from benchmarks import machines, rows
 from benchmarks.measure import ROUNDS, Line, Round, measured, peak_megabytes
 from stepfold import Engine, Limits
 from stepfold.runtime.machines.registry import MachineRef
-from stepfold.work.functions import Function
+from stepfold.work.functions.callables import Function
 
 EXECUTIONS = 10_000
 CALLERS = 100

@@ -19,7 +19,7 @@ import anyio
 from benchmarks import machines, rows
 from benchmarks.measure import ROUNDS, Line, Round, measured, peak_megabytes
 from stepfold import Engine, Limits
-from stepfold.work.functions import Function
+from stepfold.work.functions.callables import Function
 
 WINDOW = 40
 LOOK_EVERY = 100

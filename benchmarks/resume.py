@@ -28,7 +28,7 @@ from stepfold.interpreter.facts import Event
 from stepfold.language.machine import Machine, load
 from stepfold.runtime import catalog
 from stepfold.runtime.run import record
-from stepfold.work.functions import Function
+from stepfold.work.functions.callables import Function
 from stepfold_store import open_store
 from stepfold_store.contract import Store, Ticket
 

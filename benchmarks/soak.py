@@ -29,7 +29,7 @@ from benchmarks import machines
 from stepfold import Engine, Limits
 from stepfold.runtime import catalog
 from stepfold.runtime.machines.registry import MachineRef
-from stepfold.work.functions import Function
+from stepfold.work.functions.callables import Function
 
 CALLERS: Final = 100
 KEPT: Final = 20_000

@@ -13,8 +13,9 @@ from typing import Final
 
 from stepfold.language.integrations import INTEGRATIONS
 from stepfold.language.resources import Resource, parse_resource
-from stepfold.work import models, services
-from stepfold.work.awaited import AWAITED
+from stepfold.work import services
+from stepfold.work.services import models
+from stepfold.work.services.awaited import AWAITED
 
 TARGET: Final = Path(__file__).parents[1] / "README.md"
 HEAD: Final = """\

@@ -32,7 +32,7 @@ from benchmarks.measure import fresh
 from benchmarks.peers import places
 from benchmarks.peers.places import CannotBeHad
 from stepfold import Engine, Limits
-from stepfold.work.functions import Function
+from stepfold.work.functions.callables import Function
 
 ROUNDS: Final = 3
 PATIENCE: Final = 180.0

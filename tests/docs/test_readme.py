@@ -124,7 +124,7 @@ def test_the_exit_codes_are_those_of_the_program(readme):
 
 def test_the_named_limits_are_those_of_the_engine(readme):
     from stepfold import Limits
-    from stepfold.work.functions import PER_CORE
+    from stepfold.work.functions.callables import PER_CORE
     from stepfold.work.workers import CALLS_IN_FLIGHT
 
     said = readme.section("Limits")

@@ -11,7 +11,7 @@ import anyio
 
 from stepfold import Engine
 from stepfold.runtime.clock import SystemClock
-from stepfold.work.handlers import Handler, Handlers
+from stepfold.work.functions.handlers import Handler, Handlers
 
 PYTHON = """
 import os

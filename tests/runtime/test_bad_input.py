@@ -11,7 +11,7 @@ from tests.runtime.world import DONE, call, caught, each, until
 from stepfold import Engine, ExecutionFailed, Limits, TaskError
 from stepfold.errors import InvalidDefinition, InvalidExecutionInput
 from stepfold.query.values import Value
-from stepfold.work.handlers import Handler, Handlers
+from stepfold.work.functions.handlers import Handler, Handlers
 
 pytestmark = pytest.mark.anyio
 

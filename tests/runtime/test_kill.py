@@ -13,7 +13,7 @@ import pytest
 
 from stepfold.interpreter import facts
 from stepfold.runtime import catalog
-from stepfold.work.lambdas import request_id
+from stepfold.work.functions.lambdas import request_id
 from stepfold_store import open_reader
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ from stepfold.language.single import single
 from stepfold.query.values import tree
 from stepfold.service.operations.mocks import mocked
 from stepfold.service.wire import shapes
-from stepfold.work import models
+from stepfold.work.services import models
 
 pytestmark = pytest.mark.anyio
 

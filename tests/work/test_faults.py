@@ -8,7 +8,7 @@ from botocore.model import ServiceModel
 
 from stepfold.language.integrations import INTEGRATIONS
 from stepfold.language.resources import parse_resource
-from stepfold.work import faults, models
+from stepfold.work.services import faults, models
 
 NOT_BOTOCORES = {"apigateway", "http"}
 

@@ -17,7 +17,7 @@ import pytest
 import structlog
 
 from stepfold.query.values import text, tree
-from stepfold.work.functions import Function
+from stepfold.work.functions.callables import Function
 from stepfold.work.workers import TaskError
 
 pytestmark = pytest.mark.anyio

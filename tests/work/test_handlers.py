@@ -16,8 +16,8 @@ import pytest
 import structlog
 
 from stepfold.query.values import text, tree
-from stepfold.work.handlers import Handler, Handlers
-from stepfold.work.lambdas import RESPONSE_BYTES
+from stepfold.work.functions.handlers import Handler, Handlers
+from stepfold.work.functions.lambdas import RESPONSE_BYTES
 from stepfold.work.workers import TaskError, Workers
 
 pytestmark = pytest.mark.anyio
@@ -706,7 +706,7 @@ async def test_a_pool_that_is_cancelled_at_once_leaves_no_child(call, tmp_path):
 
 
 async def test_a_child_that_hangs_up_but_lives_on_is_ended(bench, call, monkeypatch):
-    monkeypatch.setattr("stepfold.work.processes._KILL_SECONDS", 0.1)
+    monkeypatch.setattr("stepfold.work.functions.processes._KILL_SECONDS", 0.1)
     worker = bench.python("""
         import os, time
         def handler(event, context):
@@ -723,7 +723,7 @@ import sys
 from pathlib import Path
 import anyio
 from stepfold.query.values import text
-from stepfold.work.handlers import Handler, Handlers
+from stepfold.work.functions.handlers import Handler, Handlers
 from stepfold.work.workers import Call
 
 async def main():

@@ -11,9 +11,9 @@ import pytest
 from stepfold import Engine
 from stepfold.runtime.handle import ExecutionFailed
 from stepfold.runtime.outside import Outside, reach
-from stepfold.work import hosts
-from stepfold.work.connections import Connection, ConnectionsRefused, load_connections, named
-from stepfold.work.hosts import Allowed
+from stepfold.work.services import hosts
+from stepfold.work.services.connections import Connection, ConnectionsRefused, load_connections, named
+from stepfold.work.services.hosts import Allowed
 
 from .far_side import ENVIRONMENT, MOTO, NO_MOTO, Moto, Told, free_port
 

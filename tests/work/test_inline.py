@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stepfold.work.inline import HELD, PREFIX, InlineCode
+from stepfold.work.functions.inline import HELD, PREFIX, InlineCode
 
 KILLED = """
 import os, signal
-from stepfold.work.inline import InlineCode
+from stepfold.work.functions.inline import InlineCode
 code = InlineCode()
 print(code.write("x = 1", javascript=False).parent, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)

@@ -13,7 +13,7 @@ from botocore.loaders import Loader
 
 from stepfold.language.integrations import INTEGRATIONS
 from stepfold.language.resources import parse_resource
-from stepfold.work import models
+from stepfold.work.services import models
 
 NO_OPERATION = {"apigateway:invoke", "eks:call", "eks:runJob", "http:invoke"}
 """Actions that are Step Functions' own."""

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepfold.work.lambdas import RESPONSE_BYTES
-from stepfold.work.runtime_api import (
+from stepfold.work.functions.lambdas import RESPONSE_BYTES
+from stepfold.work.functions.runtime_api import (
     HEAD_BYTES,
     BadRequest,
     Fault,

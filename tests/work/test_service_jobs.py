@@ -14,8 +14,8 @@ from stepfold.language.integrations import INTEGRATIONS
 from stepfold.language.resources import parse_resource
 from stepfold.runtime.handle import ExecutionFailed, ExecutionStopped
 from stepfold.runtime.outside import reach_services
-from stepfold.work import models, service_jobs
-from stepfold.work.awaited import AWAITED
+from stepfold.work.services import models, service_jobs
+from stepfold.work.services.awaited import AWAITED
 
 from .far_side import ENVIRONMENT, MOTO, NO_MOTO, Moto, Told
 

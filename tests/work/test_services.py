@@ -12,9 +12,9 @@ from stepfold import Engine, ManualClock
 from stepfold.language.resources import parse_resource
 from stepfold.runtime.handle import ExecutionFailed
 from stepfold.runtime.outside import Outside, reach, reach_services
-from stepfold.work import clients, models
-from stepfold.work.clients import Clients
-from stepfold.work.services import Services
+from stepfold.work.services import clients, models
+from stepfold.work.services.calls import Services
+from stepfold.work.services.clients import Clients
 
 from .far_side import ENVIRONMENT, MOTO, NO_MOTO, Moto, Told, free_port
 

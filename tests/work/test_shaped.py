@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from stepfold.language.resources import parse_resource
-from stepfold.work import models, shaped
+from stepfold.work.services import models, shaped
 
 
 def operation(name):

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from stepfold.query.values import NULL, Value, text
-from stepfold.work.functions import Function
+from stepfold.work.functions.callables import Function
 from stepfold.work.workers import NoWorker, TaskError, Workers
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ import msgspec
 from stepfold.language.limits import Limits
 from stepfold.runtime import catalog
 from stepfold.runtime.handle import Handle
-from stepfold.work.handlers import NODE_OLDEST
+from stepfold.work.functions.handlers import NODE_OLDEST
 from stepfold_store import StoreError, open_reader
 
 from . import running, telling

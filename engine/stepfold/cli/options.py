@@ -42,9 +42,9 @@ class Settings:
     def outside(self) -> Outside:
         """What Tasks may reach, files read; raises Refused."""
         from stepfold.runtime.outside import Outside
-        from stepfold.work.connections import ConnectionsRefused, load_connections
-        from stepfold.work.hosts import Allowed
         from stepfold.work.mocked import MocksRefused, load_mocks
+        from stepfold.work.services.connections import ConnectionsRefused, load_connections
+        from stepfold.work.services.hosts import Allowed
 
         file = self.mocks.partition(CASE_MARK)[0]
         try:

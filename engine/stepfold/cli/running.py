@@ -25,9 +25,9 @@ from stepfold.runtime.outside import Outside, reach
 from stepfold.runtime.progress import Progress, only_waits, progress
 from stepfold.runtime.projects import register_functions
 from stepfold.service.service import StepFunctions
-from stepfold.work.clients import NoClients
-from stepfold.work.handlers import OnOutput
-from stepfold.work.processes import Stream
+from stepfold.work.functions.handlers import OnOutput
+from stepfold.work.functions.processes import Stream
+from stepfold.work.services.clients import NoClients
 from stepfold.work.workers import Call, Worker
 from stepfold_store import Entry, Store, StoreError, open_reader, open_store
 

@@ -32,7 +32,7 @@ from stepfold.names import Home
 from stepfold.query.template import Moment
 from stepfold.query.values import Json
 from stepfold.work.children import Children
-from stepfold.work.functions import Function
+from stepfold.work.functions.callables import Function
 from stepfold.work.jobs import Job
 from stepfold.work.mocked import Mocks
 from stepfold.work.workers import CALLS_IN_FLIGHT, NoWorker, OnInterrupt, Worker, Workers

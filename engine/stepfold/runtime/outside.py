@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import NamedTuple
 
-from stepfold.work.clients import Clients, NoClients, configured
-from stepfold.work.connections import Connection
-from stepfold.work.hosts import Allowed
 from stepfold.work.mocked import Mocks
+from stepfold.work.services.clients import Clients, NoClients, configured
+from stepfold.work.services.connections import Connection
+from stepfold.work.services.hosts import Allowed
 from stepfold.work.standard import call_hosts, call_services
 
 from .engine import Engine

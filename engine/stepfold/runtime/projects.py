@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stepfold.language.reading.projects import Project
-from stepfold.work.handlers import OnOutput
+from stepfold.work.functions.handlers import OnOutput
 from stepfold.work.standard import ProjectFunctions
 
 from .engine import Engine

@@ -20,7 +20,7 @@ from stepfold.errors import CallerError
 from stepfold.language.failures import RUNTIME, TASK_FAILED
 from stepfold.query.values import NULL, Json, Value, text, tree
 
-from . import lambdas
+from .functions import lambdas
 from .workers import Call, TaskError
 
 _PARSED: Final = ".sync:2"

@@ -11,14 +11,14 @@ from stepfold.language.integrations import INTEGRATIONS
 from stepfold.language.reading.projects import ProjectFunction
 from stepfold.names import Home
 
-from .clients import CONCURRENCY, Clients
-from .connections import Connection, Signing
-from .event_bridge import EventBridge
-from .handlers import Handler, Handlers, LocalFunction, OnOutput
-from .hosts import Allowed, Hosts
-from .http_tasks import HttpTasks
-from .inline import InlineCode
-from .service_jobs import ServiceJobs
+from .functions.handlers import Handler, Handlers, LocalFunction, OnOutput
+from .functions.inline import InlineCode
+from .services.clients import CONCURRENCY, Clients
+from .services.connections import Connection, Signing
+from .services.event_bridge import EventBridge
+from .services.hosts import Allowed, Hosts
+from .services.http_tasks import HttpTasks
+from .services.service_jobs import ServiceJobs
 from .workers import Workers
 
 

@@ -16,9 +16,9 @@ import structlog
 from stepfold.names import Home
 from stepfold.query.values import NULL, NotAdmitted, Value, admit_tree
 
-from . import lambdas
+from .functions import lambdas
+from .functions.lambdas import Invocation
 from .jobs import Job, handed_over
-from .lambdas import Invocation
 
 logger = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from stepfold.language.resources import Resource
 from stepfold.language.steps import Step
 from stepfold.query.values import NotAdmitted, Value, admit, items, tree
 from stepfold.service.wire import shapes
-from stepfold.work import models
+from stepfold.work.services import models
 
 _MOCKED: Final = {"Task", "Parallel", "Map"}
 _NOT_HELD: Final = "eks"

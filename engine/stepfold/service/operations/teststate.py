@@ -26,7 +26,7 @@ from stepfold.runtime import starting
 from stepfold.runtime.deadlines import Deadline
 from stepfold.runtime.evaluating import SECONDS
 from stepfold.service.wire import shapes
-from stepfold.work import lambdas
+from stepfold.work.functions import lambdas
 from stepfold.work.workers import Call, NoWorker, TaskError
 
 from .context import context_of

@@ -18,10 +18,11 @@ import anyio.to_thread
 from stepfold.language.failures import RUNTIME
 from stepfold.language.resources import Resource, parse_resource
 from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree, tree
+from stepfold.work.functions import lambdas
+from stepfold.work.workers import Call, TaskError
 
-from . import faults, lambdas, models, shaped
+from . import faults, models, shaped
 from .clients import Clients
-from .workers import Call, TaskError
 
 NO_CREDENTIALS: Final = (
     "Unable to load AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE. An endpoint that "

@@ -19,11 +19,11 @@ import msgspec
 
 from stepfold.language.failures import DATA_LIMIT_EXCEEDED, PERMISSIONS, RUNTIME
 from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree, tree
+from stepfold.work.workers import Call, TaskError
 
 from .connections import Connection, NoConnection, Signing
 from .hosts import Answer, Hosts, NoAnswer, NotAllowed, Request, TooLong
 from .shaped import readable, written
-from .workers import Call, TaskError
 
 FORM: Final = "application/x-www-form-urlencoded"
 STRUCK: Final = "[REDACTED]"

@@ -25,12 +25,12 @@ from anyio.abc import TaskGroup
 from stepfold.language.limits import PAYLOAD_BYTES
 from stepfold.names import Home, parse_arn
 from stepfold.query.values import NULL, NotAdmitted, Value, admit, text, tree
+from stepfold.work.workers import Call, TaskError
 
 from . import lambdas
-from .functions import LAMBDA_SECONDS, per_machine
+from .callables import LAMBDA_SECONDS, per_machine
 from .processes import Child, Ended, Launch, Outcome, Stream
 from .runtime_api import Fault
-from .workers import Call, TaskError
 
 logger = structlog.get_logger(__name__)
 

@@ -24,9 +24,9 @@ import structlog
 from anyio import CapacityLimiter
 
 from stepfold.query.values import Json, NotAdmitted, Value, admit_tree, tree
+from stepfold.work.workers import Call, TaskError
 
 from . import lambdas
-from .workers import Call, TaskError
 
 logger = structlog.get_logger(__name__)
 

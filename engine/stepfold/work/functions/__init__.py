@@ -1,0 +1,1 @@
+"""Functions: Python callables, and Lambda handlers unchanged in child processes of their own."""

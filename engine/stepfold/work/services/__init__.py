@@ -1,0 +1,1 @@
+"""AWS's services and HTTP endpoints, called as AWS calls them."""
