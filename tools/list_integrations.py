@@ -13,8 +13,7 @@ from typing import Final
 
 from stepfold.language.integrations import INTEGRATIONS
 from stepfold.language.resources import Resource, parse_resource
-from stepfold.work import services
-from stepfold.work.services import models
+from stepfold.work.services import calls, models
 from stepfold.work.services.awaited import AWAITED
 
 TARGET: Final = Path(__file__).parents[1] / "README.md"
@@ -65,7 +64,7 @@ def _twice(kind: str, jobs: list[str]) -> str:
 def _known_again(resource: Resource) -> str:
     if resource.kind == "states":
         return "known by its name"
-    if (asked := models.operation(resource)) is not None and services.client_tokens(asked):
+    if (asked := models.operation(resource)) is not None and calls.client_tokens(asked):
         return "known by its client token"
     job = AWAITED[resource.kind][resource.action]
     if job.taken:
