@@ -168,6 +168,8 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path} cannot be opened as a store ({error}): {_REMEDY}") from error
+    except OSError as error:  # its lock, its folder
+        raise StoreError(f"{path} cannot be opened for writing: {error.strerror}") from error
 
 
 def copy(db: sqlite3.Connection, path: Path) -> None:

@@ -1,0 +1,113 @@
+"""A real engine process whose system calls are made to fail, or to be its last, at every write and every sync.
+
+After each: the file is whole, nothing acknowledged is lost, nothing was called that the log does not ask for. Then
+another life carries everything to its end, and no outcome is recorded twice.
+"""
+
+import random
+import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from queue import SimpleQueue
+
+import pytest
+from tests.faults import lives
+from tests.faults.levels import SEED, from_level, needs_strace, of_level
+from tests.faults.victim import CLOSED, REFUSED
+from tests.laws.checks import Broken
+
+pytestmark = from_level(1)
+
+AT_ONCE = 2
+CALLS = "pwrite64", "fdatasync", "fsync", "ftruncate"
+FAULTS = {
+    "kill": "signal=KILL",
+    "EIO": "error=EIO",
+    "ENOSPC": "error=ENOSPC",
+}
+MOST = of_level(0, 30, 100_000)
+"""Of the writes so many are tried; of the syncs, which are fewer, all."""
+ENDED = {"kill": {-9, 0}, "EIO": {0, CLOSED, REFUSED}, "ENOSPC": {0, CLOSED, REFUSED}}
+"""How a victim may end. 0: the fault came after the last commit, or while checkpointing, which is tried again."""
+
+
+@pytest.fixture(scope="module")
+def nurseries():
+    """Processes to fork victims from, as many as may live at once."""
+    needs_strace()
+    found = [lives.Nursery() for _ in range(AT_ONCE)]
+    free = SimpleQueue()
+    for one in found:
+        free.put(one)
+    yield free
+    for one in found:
+        one.close()
+
+
+def calls_of(nurseries, folder, checkpoint):
+    """How often the busiest thread of a victim makes each call."""
+    nursery, folder = nurseries.get(), _made(folder / "counted")
+    out = folder / "trace"
+    try:
+        assert nursery.live(folder, trace=["-e", f"trace={','.join(CALLS)}"], out=out, checkpoint=checkpoint) == 0
+    finally:
+        nurseries.put(nursery)
+    found = Counter(re.findall(r"^(\d+) +(\w+)\(", out.read_text(), flags=re.MULTILINE))
+    return {name: max((many for (_, call), many in found.items() if call == name), default=0) for name in CALLS}
+
+
+def _made(folder):
+    folder.mkdir(parents=True)
+    return folder
+
+
+def struck(nurseries, folder, fault, call, when, *, checkpoint=1000, mutants=()):
+    """One victim, struck at one call, and what comes after it; its exit code."""
+    nursery = nurseries.get()
+    try:
+        trace = ["-e", f"trace={','.join(CALLS)}", "-e", f"inject={call}:{FAULTS[fault]}:when={when}"]
+        code = nursery.live(_made(folder), trace=trace, checkpoint=checkpoint, mutants=mutants)
+        if code not in ENDED[fault]:
+            raise Broken(f"it ended with {code}")
+        before = lives.look(folder)
+        lives.to_the_end(nursery, folder, before, mutants=mutants)
+        return code
+    except (Broken, AssertionError) as broken:
+        raise Broken(f"{fault} at {call} number {when}: {broken}") from broken
+    finally:
+        nurseries.put(nursery)
+
+
+def sweep(nurseries, folder, fault, points, **how):
+    """Strike once at each point; how the victims ended."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = [pool.submit(struck, nurseries, folder / f"{call}-{when}", fault, call, when, **how)
+                for call, when in points]
+        return [run.result() for run in runs]
+
+
+def points_of(counts, most=MOST):
+    """Each sync, and of the writes the first, the last and some drawn ones between."""
+    chance = random.Random(SEED)
+    found = [(call, when) for call in CALLS[1:] for when in range(1, counts[call] + 1)]
+    writes = range(1, counts["pwrite64"] + 1)
+    return found + [("pwrite64", when) for when in sorted(chance.sample(writes, min(most, len(writes))))]
+
+
+@pytest.mark.parametrize(("fault", "checkpoint"), [*product(FAULTS, (20, 1000))])
+def test_at_every_write_and_sync(fault, checkpoint, nurseries, tmp_path, figures):
+    counts = calls_of(nurseries, tmp_path, checkpoint)
+    assert counts["pwrite64"] > 100
+    assert counts["fdatasync"] > 5
+    ended = Counter(sweep(nurseries, tmp_path, fault, points_of(counts), checkpoint=checkpoint))
+    assert len(ended) > 1, "some were struck, some had ended"
+    figures.append(f"faults: {fault} at {ended.total()} calls (checkpoint at {checkpoint} pages), exit codes "
+                   + ", ".join(f"{code}: {many}" for code, many in sorted(ended.items())))
+
+
+def test_a_failed_sync_of_a_commit_is_never_tried_again(nurseries, tmp_path):
+    """From sync to sync: first the file is made and opened, then each is a commit and the end, then it is closed."""
+    syncs = calls_of(nurseries, tmp_path, 100_000)["fdatasync"]
+    ended = sweep(nurseries, tmp_path, "EIO", [("fdatasync", when) for when in range(1, syncs + 1)], checkpoint=100_000)
+    assert re.fullmatch(f"[0{REFUSED}]+{CLOSED}{{10,}}0{{1,2}}", "".join(map(str, ended)))
