@@ -105,7 +105,9 @@ def _redriven(events):
     """A log that goes on after its end does so by being redriven, and by nothing else."""
     if [event.seq for event in events] != list(range(1, len(events) + 1)):
         raise Broken("the numbers of the events are not dense")
-    one_outcome(events)
+    lives = [0, *(at for at, event in enumerate(events) if isinstance(event.fact, facts.ExecutionRedriven)), None]
+    for begin, end in pairwise(lives):  # what was cut off by the end is asked for once more
+        one_outcome(events[begin:end])
     for before, after in pairwise(events):
         if isinstance(before.fact, ENDS) and not isinstance(after.fact, facts.ExecutionRedriven):
             raise Broken("something other than a redrive happened after the end")

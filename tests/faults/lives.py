@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.faults import invariants
-from tests.faults.victim import PLAN
+from tests.faults.victim import PLAN, said_by
 from tests.laws.checks import Broken, summary
 
 ROOT = Path(__file__).parents[2]
@@ -25,13 +25,15 @@ class Nursery:
     def __init__(self):
         places = os.pathsep.join(map(str, (ROOT / "engine", ROOT / "store", ROOT)))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.victim"], cwd=ROOT, text=True, env={**os.environ, "PYTHONPATH": places},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-m", "tests.faults.victim"], cwd=ROOT, text=True,
+            env={**os.environ, "PYTHONPATH": places}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
 
-    def live(self, folder, *, life=0, names=tuple(PLAN), trace=(), out=os.devnull, mutants=(), checkpoint=1000):
+    def live(self, folder, *, life=0, names=tuple(PLAN), trace=(), out=os.devnull, mutants=(), checkpoint=1000,
+             most=0):
         """One life, traced by strace where options for it are given; its exit code, negative for a signal."""
-        told = {"folder": str(folder), "life": life, "names": names, "mutants": mutants, "checkpoint": checkpoint}
+        told = {"folder": str(folder), "life": life, "names": names, "mutants": mutants, "checkpoint": checkpoint,
+                "most": most}
         pid = int(self._ask(json.dumps(told)))
         with traced(pid, trace, out):
             return int(self._ask("go"))
@@ -88,7 +90,7 @@ class Said:
 
 
 def said_in(folder):
-    path = folder / "said"
+    path = said_by(folder)
     return path.read_text().splitlines() if path.exists() else []
 
 

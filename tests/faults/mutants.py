@@ -4,6 +4,28 @@ A mutant is a function that changes the running product through `patch(object, n
 each one breaks. They are applied in this process by a test, and in a victim's by name.
 """
 
+import fcntl
+import itertools
+import os
+import shutil
+import sqlite3
+
+import anyio
+from msgspec import structs
+from tests.laws import test_mutants as law_mutants
+
+from stepfold import Engine
+from stepfold.errors import TaskTimedOut
+from stepfold.interpreter import signals
+from stepfold.interpreter.frames import Items, Timer
+from stepfold.names import read_token
+from stepfold.runtime import catalog, starting
+from stepfold.runtime.callbacks import Callbacks
+from stepfold.runtime.clock import SystemClock
+from stepfold.runtime.run import Run
+from stepfold_store import sqlite, sqlite_file, sqlite_rows
+from stepfold_store.memory import MemoryStore
+
 TABLE = {}
 
 
@@ -17,3 +39,262 @@ def breaks(*promises):
 
 def apply(name, patch=setattr):
     TABLE[name][0](patch)
+
+
+# --- the store --------------------------------------------------------------------------------------------------------
+
+
+@breaks("P1")
+def synchronous_normal(patch):
+    patch(sqlite_file, "_SYNCHRONOUS", {"full": "NORMAL", "os": "NORMAL"})
+
+
+@breaks("P1", "P2")
+def acknowledged_before_the_commit(patch):
+    patch(sqlite._Ticket, "__await__", lambda _: iter(()))
+
+
+@breaks("P7")
+def a_commit_is_tried_again(patch):
+    commit = sqlite_rows.Writer.commit
+
+    def again(writer, group):
+        heads = {stream: (head.key, head.last, head.checksum) for stream, head in writer._heads.items()}
+        key = writer._last_key
+        try:
+            return commit(writer, group)
+        except sqlite3.OperationalError:
+            writer._last_key = key
+            for stream, head in list(writer._heads.items()):
+                if stream in heads:
+                    head.key, head.last, head.checksum = heads[stream]
+                else:
+                    del writer._heads[stream]
+            for rows in (writer._streams, writer._rows, writer._entries, writer._consumed):
+                rows.clear()
+            return commit(writer, group)
+
+    patch(sqlite_rows.Writer, "commit", again)
+
+
+@breaks("P14")
+def a_full_disk_is_swallowed(patch):
+    commit = sqlite_rows.Writer.commit
+
+    def swallowed(writer, group):
+        try:
+            return commit(writer, group)
+        except sqlite3.OperationalError:
+            return {}
+
+    patch(sqlite_rows.Writer, "commit", swallowed)
+
+
+@breaks("P3", "P8")
+def no_version_is_checked(patch):
+    """Neither the number that an append was decided on, nor whether what it was decided on was refused."""
+    submit = MemoryStore.submit
+
+    def unchecked(store, stream, expected, records, **more):
+        there = store._streams.get(stream)
+        return submit(store, stream, there[-1].last if there else 0, _renumbered(there, records), **more)
+
+    patch(MemoryStore, "submit", unchecked)
+
+
+def _renumbered(there, records):
+    last = there[-1].last if there else 0
+    moved = []
+    for record in records:
+        length = record.last - record.first
+        moved.append(structs.replace(record, first=last + 1, last=last + 1 + length))
+        last += 1 + length
+    return moved
+
+
+@breaks("P15")
+def checksums_are_not_looked_at(patch):
+    patch(sqlite_rows.Reading, "_check", lambda *_: None)
+
+
+@breaks("P8")
+def the_file_is_not_locked(patch):
+    patch(fcntl, "flock", lambda *_: None)
+
+
+@breaks("P18")
+def any_format_is_read(patch):
+    patch(sqlite_file, "FORMAT", 1_000_000)
+
+
+@breaks("P19")
+def a_backup_copies_the_file(patch):
+    def copy(db, path):
+        ((_, _, source),) = db.execute("PRAGMA database_list")
+        shutil.copyfile(source, path)
+
+    patch(sqlite_file, "copy", copy)
+
+
+@breaks("P16")
+def a_reader_keeps_its_place_open(patch):
+    """A walk along a stream holds a cursor between its hops, and with it all that was written since."""
+    rows = sqlite_rows.Reading._rows
+
+    def kept(reading, db, name, place):
+        reading.kept = db.execute("SELECT 1 FROM log")
+        reading.kept.fetchone()
+        return rows(reading, db, name, place)
+
+    patch(sqlite_rows.Reading, "_rows", kept)
+
+
+# --- the runtime ------------------------------------------------------------------------------------------------------
+
+
+@breaks("P2", "P5")
+def called_before_it_is_durable(patch):
+    settled = Run.settled
+
+    async def early(run, told):
+        run.begin(told.owed)
+        await settled(run, told)
+        return []
+
+    patch(Run, "settled", early)
+
+
+@breaks("P7", "P10")
+def what_nobody_waits_for_is_not_followed(patch):
+    async def followed(engine, run, told):
+        with anyio.CancelScope() as scope:
+            engine._awaited.add(scope)
+            try:
+                await run.follow(told)
+            finally:
+                engine._awaited.discard(scope)
+
+    patch(Engine, "followed", followed)
+
+
+@breaks("P10")
+def a_run_falls_asleep_with_work_left(patch):
+    """What others leave ready while the last decision is on its way to the disk is not looked at again."""
+
+    async def once(run):
+        try:
+            while run.execution.ready and run.broken is None and (told := run.decide(signals.Continue())) is not None:
+                await run.follow(told)
+                return
+        finally:
+            run._carrying_on = False
+
+    patch(Run, "_carry_on", once)
+
+
+@breaks("P6")
+def a_second_answer_is_let_in(patch):
+    """Whoever answers by a token that was answered before is heard, and another call has its answer."""
+
+    async def say(callbacks, token, signal):
+        arn, asked = read_token(token)
+        run = await callbacks._engine.alive(arn)
+        if run is None:
+            raise TaskTimedOut
+        await callbacks._engine.tell(run, signal(asked))
+
+    patch(Callbacks, "_say", say)
+    law_mutants.asked_ignored(_Patch(patch))
+
+
+class _Patch:
+    """What a mutant of the laws expects."""
+
+    def __init__(self, patch):
+        self.setattr = patch
+
+
+@breaks("P5", "P6")
+def a_token_is_drawn_for_each_call(patch):
+    call = Run._call
+    drawn = itertools.count(1_000)
+
+    def another(run, effect):
+        made = call(run, effect)
+        if effect.token is None:
+            made.token = f"{made.execution}#{next(drawn)}"
+        return made
+
+    patch(Run, "_call", another)
+
+
+@breaks("P9")
+def timers_are_kept_as_seconds_left(patch):
+    """Each fold sets a timer anew, with all the time that it had when it was set."""
+    fold = catalog.fold
+
+    async def restarted(store, arn):
+        execution = await fold(store, arn)
+        for frame in execution.asked.values():
+            if isinstance(frame.waits, Timer):
+                frame.waits.until += 60_000
+        return execution
+
+    patch(catalog, "fold", restarted)
+
+
+@breaks("P9")
+def a_clock_that_was_set_is_believed_late(patch):
+    """A timer waits by the monotonic clock alone, however long."""
+
+    async def wait(clock, until, changed):
+        with anyio.move_on_after(None if until is None else max(until - clock.now(), 0) / 1000):
+            await changed.wait()
+
+    patch(SystemClock, "wait", wait)
+
+
+@breaks("P11")
+def any_input_is_the_same(patch):
+    patch(starting, "_same", lambda *_: True)
+
+
+@breaks("P12")
+def the_end_waits_for_nobody(patch):
+    patch(Run, "_close_if_done", lambda run: run._close() if run._closing else None)
+
+
+@breaks("P13")
+def what_goes_wrong_reaches_the_others(patch):
+    async def unguarded(engine, run, task, arguments):
+        try:
+            await task(*arguments)
+        finally:
+            engine._rest()
+
+    patch(Engine, "_guarded", unguarded)
+
+
+@breaks("P21")
+def a_redrive_does_all_again(patch):
+    """The fold forgets what the items of a Map have come to."""
+    fold = catalog.fold
+
+    async def forgetful(store, arn):
+        execution = await fold(store, arn)
+        for frame in execution.frames.values():
+            if isinstance(frame.waits, Items):
+                frame.waits.outputs = [None] * len(frame.waits.outputs)
+        return execution
+
+    patch(catalog, "fold", forgetful)
+
+
+@breaks("P17")
+def a_stop_cuts_off(patch):
+    """Who is told to stop is gone at once."""
+
+    async def gone(*_):
+        os._exit(1)
+
+    patch(Engine, "__aexit__", gone)

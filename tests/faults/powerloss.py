@@ -68,7 +68,7 @@ def _step(call, arguments, folder) -> Step | None:
     name = Path(path).name
     match call:
         case "write":
-            return Step("said", data=_bytes(rest.rpartition(",")[0])) if name == "said" else None
+            return Step("said", data=_bytes(rest.rpartition(",")[0])) if name.endswith(".said") else None
         case "pwrite64":
             data, _, at = rest.rsplit(",", 2)
             return Step("wrote", name, int(at), _bytes(data))

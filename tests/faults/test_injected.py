@@ -68,8 +68,7 @@ def struck(nurseries, folder, fault, call, when, *, checkpoint=1000, mutants=())
     try:
         trace = ["-e", f"trace={','.join(CALLS)}", "-e", f"inject={call}:{FAULTS[fault]}:when={when}"]
         code = nursery.live(_made(folder), trace=trace, checkpoint=checkpoint, mutants=mutants)
-        if code not in ENDED[fault]:
-            raise Broken(f"it ended with {code}")
+        assert code in ENDED[fault], f"it ended with {code}"
         before = lives.look(folder)
         lives.to_the_end(nursery, folder, before, mutants=mutants)
         return code

@@ -17,11 +17,14 @@ from tests.faults.living import Disk
 from tests.faults.seeded import LoopClock, SeededLoop, Stuck
 from tests.faults.test_crashes import MACHINES, Broken, _whole, machines
 from tests.laws.checks import summary
-from tests.runtime.world import asks, both, call, caught, wait
+from tests.runtime.world import DONE, asks, both, call, caught, then, wait
+from tests.runtime.world import each as each_
 
 from stepfold import Engine
 from stepfold.errors import CallerError, ExecutionAlreadyExists
 from stepfold.interpreter import facts
+from stepfold.names import read_token
+from stepfold.runtime import catalog
 from stepfold.runtime.handle import ExecutionFailed, ExecutionStopped
 from stepfold_store import StoreClosed
 from stepfold_store.memory import MemoryStore
@@ -197,6 +200,126 @@ async def _failing(seed):
 
 def test_nobody_is_at_work_after_the_end():
     assert {ended for _, ended in each(0.2, _failing)} == {True, False}
+
+
+async def _cancelled(seed):
+    """Callers go away at drawn moments: while they wait for a start, an answer or a stop to be durable."""
+    chance, disk, left = random.Random(seed), Disk(MemoryStore(), seed), []
+    async with Engine(disk, clock=LoopClock(), seed=seed) as engine:
+
+        async def impatient(number):
+            with anyio.move_on_after(chance.random() / 150):
+                await engine.start(machine, number, name=f"n{number}")
+                return
+            left.append(number)
+
+        @engine.work("work")
+        async def work(event):
+            await anyio.sleep(chance.random() / 100)
+            return event
+
+        machine = await engine.create("cancelled", then(call(), both(call(), wait(1))))
+        async with anyio.create_task_group() as group:
+            for number in range(6):
+                group.start_soon(impatient, number)
+        with anyio.fail_after(1_000):
+            for run in list(engine.runs.values()):
+                await run.ended.wait()
+    ends = [type(events[-1].fact) for events in (await invariants.of_store(disk.inner)).values()]
+    assert set(ends) <= {facts.ExecutionSucceeded}
+    return len(left), len(ends)
+
+
+def test_who_goes_away_unsays_nothing_and_nothing_is_stuck():
+    found = [one for _, one in each(0.2, _cancelled)]
+    assert any(left and ends == 6 for left, ends in found), "somebody left, and what was begun has ended"
+
+
+async def _late(seed):
+    """Answers and time-outs of one moment, while another call waits: who comes second is heard by nobody."""
+    chance, disk = random.Random(seed), Disk(MemoryStore(), seed)
+    async with Engine(disk, clock=LoopClock(), seed=seed) as engine, anyio.create_task_group() as group:
+
+        async def tell(token, until):
+            await anyio.sleep((until - engine.clock.now() - 1) / 1000 + chance.random() / 250)
+            with contextlib.suppress(CallerError):
+                await engine.callbacks.succeed(token, "1")
+
+        @engine.work("send")
+        async def send(event, context):
+            asked = read_token(context.token)[1]
+            run = engine.runs[context.execution]
+            seconds = run.execution.asked[asked].waits.timeout
+            begun = [event.at async for event in catalog.events(disk.inner, context.execution) if event.seq == asked]
+            group.start_soon(tell, context.token, begun[0] + (seconds * 1000 if seconds < 5 else 3_000))
+
+        branches = [_asked_and_caught(seconds) for seconds in (1, 1, 1, 60)]
+        await (await engine.start(await engine.create("late", both(*branches)), name="late")).output()
+    (events,) = (await invariants.of_store(disk.inner)).values()
+    begun = {event.frame: event for event in events if isinstance(event.fact, facts.TaskScheduled)}
+    out = [event for event in events if isinstance(event.fact, facts.TaskTimedOut)]
+    for event in out:
+        asked = begun[event.frame]
+        assert event.at - asked.at >= asked.fact.timeout * 1000, "one call's time-out was another's"
+    return len(out)
+
+
+def _asked_and_caught(seconds):
+    asked = asks(TimeoutSeconds=seconds)
+    (state,) = asked["States"].values()
+    state["Catch"] = [{"ErrorEquals": ["States.ALL"], "Next": f"Over-{id(asked)}"}]
+    asked["States"][f"Over-{id(asked)}"] = {"Type": "Pass", "End": True}
+    return asked
+
+
+def test_what_comes_too_late_is_nobodys():
+    found = {out for _, out in each(0.2, _late)}
+    assert len(found) > 2, "now the answer is first, now the time-out"
+
+
+async def _long(seed):
+    """A run of many decisions, none of which waits for anybody outside."""
+    disk = Disk(MemoryStore(), seed)
+    async with Engine(disk, clock=LoopClock(), seed=seed) as engine:
+        handle = await engine.start(await engine.create("long", each_(DONE)), list(range(700)))
+        with anyio.fail_after(1_000):
+            assert await handle.result() == list(range(700))
+    (events,) = (await invariants.of_store(disk.inner)).values()
+    return len(events)
+
+
+def test_a_long_run_is_carried_to_its_end():
+    assert min(events for _, events in each(0.02, _long)) > 2_500, "more than a decision may hold"
+
+
+async def _owned_twice(seed):
+    """Two engines over one store, which no lock prevents in memory: the log stays one line."""
+    chance, memory, calls = random.Random(seed), MemoryStore(), []
+    disks = [Disk(memory, seed), Disk(memory, -seed)]
+    engines = [Engine(disk, clock=LoopClock(), seed=seed) for disk in disks]
+
+    async def work(event):
+        calls.append(event)
+        await anyio.sleep(chance.random() / 20)
+        return event
+
+    for engine in engines:
+        engine.work("work")(work)
+    async with engines[0]:
+        machine = await engines[0].create("owned", each_(call(), MaxConcurrency=2))
+        handle = await engines[0].start(machine, [1, 2, 3, 4])
+        await anyio.sleep(chance.random() / 20)
+        async with engines[1]:  # which folds what the other goes on with
+            with anyio.fail_after(10_000):
+                ends = [await engine.execution(handle.arn).output() for engine in engines]
+    assert {bytes(end) for end in ends} == {b"[1,2,3,4]"}
+    (events,) = (await invariants.of_store(memory)).values()
+    assert max(invariants.answered({"one": events}).values()) == 1
+    return len(calls)
+
+
+def test_two_owners_leave_one_line():
+    assert max(calls for _, calls in each(0.1, _owned_twice)) > 4, "some call is made by both: at least once it is made"
 
 
 async def _cut(seed):

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 from tests.faults import invariants, lives, powerloss
 from tests.faults.levels import SEED, from_level, needs_strace, of_level
+from tests.faults.victim import said_by
 from tests.laws.checks import Broken
 
 pytestmark = from_level(1)
@@ -70,7 +71,7 @@ def test_what_was_acknowledged_outlives_a_loss_of_power(seed, nursery, tmp_path,
         kinds[what] += 1
         if resumed < RESUMED and chance.random() < RESUMED / (4 * len(steps)):
             resumed += 1
-            (folder / "said").write_text("".join(line + "\n" for line in said))
+            said_by(folder).write_text("".join(line + "\n" for line in said))
             lives.to_the_end(nursery, folder, logs)
     assert min(kinds.values()) > 100
     figures.append(f"faults: {kinds.total()} crash images of seed {seed}, {resumed} of them carried to their end")

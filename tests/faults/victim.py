@@ -2,16 +2,19 @@
 
     python -m tests.faults.victim          # a nursery: each line on stdin is a life, forked off and reported on stdout
 
-A life is `{"folder": ..., "life": 0, "mutants": [...], "checkpoint": 1000}`. What it acknowledges it says on its
-standard output, a line each, after the engine has told it so: `started NAME`, `told TOKEN`, `stopped NAME`,
-`ended NAME STATUS`, and `called TOKEN` for every call. It ends with `done`, or with `closed` where the store takes no
-more. Each life is a day later than the one before, and its clock jumps when nothing else is left to do.
+A life is `{"folder": ..., "life": 0, "names": [...], "mutants": [], "checkpoint": 1000, "most": 0}`. What it
+acknowledges it says on its standard output, a line each, after the engine has told it so: `started NAME`,
+`told NAME`, `stopped NAME`, `ended NAME STATUS`, and `called TOKEN` for every call. It ends with `done`, or with
+`closed` where the store takes no more. Each life is a day later than the one before, and its clock jumps when nothing
+else is left to do.
 """
 
 import contextlib
 import json
 import logging
 import os
+import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -55,6 +58,11 @@ PLAN = {
 def say(*words):
     """One write a line, which outlives whatever becomes of this process."""
     os.write(1, (" ".join(words) + "\n").encode())
+
+
+def said_by(folder):
+    """Where the victim of a folder says what it says: beside it, for the disk that the folder is on may be full."""
+    return folder.with_name(folder.name + ".said")
 
 
 class Flaky(Exception):
@@ -120,7 +128,7 @@ async def _one(engine, name, folder):
 async def _answer(engine, name, folder):
     """Answer by every token that was ever sent for it: one of them is the one that is waited for."""
     while (run := await engine.alive(f"arn:aws:states:us-east-1:123456789012:execution:asked:{name}")) is not None:
-        for line in (folder / "said").read_text().splitlines():
+        for line in said_by(folder).read_text().splitlines():
             if line.startswith(f"sent {name} "):
                 token = line.split()[2]
                 with contextlib.suppress(CallerError):
@@ -147,7 +155,10 @@ def die_as_told(life):
     """One life, in a process of its own."""
     folder = Path(life["folder"])
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    os.dup2(os.open(folder / "said", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 1)
+    os.dup2(os.open(said_by(folder), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 1)
+    if life["most"]:  # bytes of a file, after which a write fails as on a disk with a fault
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (life["most"], life["most"]))
     set_up = sqlite_file.set_up
 
     def with_checkpoints(db, path, durability):

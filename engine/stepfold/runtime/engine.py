@@ -504,7 +504,7 @@ class Engine:
 
     def lost(self, run: Run, error: Exception) -> None:
         """A run was given up: after a conflict it is folded afresh; else it is set aside, for all to see."""
-        arn = run.execution.started.arn
+        arn = run.execution.started.arn if run.execution.version else ""  # (what never began is nowhere known)
         if self.runs.get(arn) is not run:
             run.ended.set()
             return

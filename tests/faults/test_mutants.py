@@ -1,0 +1,276 @@
+"""Are the fault tests awake? Each promise is broken on purpose, and its test must turn red within some runs.
+
+The table at the end of a run says which test caught which mutant, and when. A mutant that needs strace is tried where
+the level has strace tried at all.
+"""
+
+import gc
+import os
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import NamedTuple
+
+import anyio
+import pytest
+from tests.faults import (
+    lives,
+    mutants,
+    seeded,
+    test_bounds,
+    test_copies,
+    test_crashes,
+    test_damage,
+    test_disks,
+    test_injected,
+    test_orders,
+    test_poison,
+    test_powerloss,
+    test_redrives,
+    test_stops,
+    test_timers,
+)
+from tests.faults.levels import LEVEL, needs_strace
+from tests.service.served import ROOT
+
+MOST = 400
+"""A mutant must be caught within so many runs."""
+
+
+class Place(NamedTuple):
+    """Where a probe may work: a folder, what to break in this process, and what must be whole before that is done."""
+
+    folder: object
+    whole: list
+    break_: Callable
+
+
+Probe = Callable[[str, Place], Iterator[None]]
+
+
+def crashing(_mutant, place):
+    place.break_()
+    for whole in place.whole:
+        for dies in range(1, whole.commits + 1):
+            for landed in (False, True):
+                test_crashes.check(whole, [(dies, landed)])
+                yield
+
+
+def in_orders(main):
+    def probe(_mutant, place):
+        place.break_()
+        for seed in count(1):
+            seeded.run(seed, main, seed)
+            yield
+
+    return probe
+
+
+def as_it_is(test, *arguments):
+    """The test itself: one run."""
+
+    def probe(_mutant, place):
+        place.break_()
+        test(*(argument(place) if callable(argument) else argument for argument in arguments))
+        yield
+
+    return probe
+
+
+def awaited(test, *arguments):
+    def probe(_mutant, place):
+        place.break_()
+
+        async def main():
+            await test(*(argument(place) if callable(argument) else argument for argument in arguments))
+
+        anyio.run(main)
+        yield
+
+    return probe
+
+
+def folder(place):
+    return place.folder
+
+
+def store(place):
+    return place.folder / "store.db"
+
+
+def timers(_mutant, place):
+    place.break_()
+    for away in (0, 1_000, test_timers.DAY):
+        test_timers.test_a_timer_outlives_a_crash(test_timers.RETRIED, away)
+        yield
+    for jump, late in ((-test_timers.HOUR, 0), (10 * test_timers.DAY, test_timers.HOUR)):
+        test_timers.test_a_clock_that_is_set_rings_nothing_early(jump, late)
+        yield
+
+
+def redriving(_mutant, place):
+    place.break_()
+    for kind in test_redrives.MACHINES:
+        test_redrives.test_a_redrive_keeps_what_succeeded(kind)
+        yield
+
+
+def backups(_mutant, place):
+    place.break_()
+    for number in range(20):
+        anyio.run(test_copies.backed_up, place.folder, number)
+        yield
+
+
+def poisoned(_mutant, place):
+    place.break_()
+
+    async def main():
+        aside, end, _ = await test_poison.raised_in_a_task(store(place), setattr_for(place))
+        assert (aside, end) == (["bad"], "poison")
+
+    anyio.run(main)
+    yield
+
+
+def setattr_for(place):
+    return place.break_.patch
+
+
+def full_disks(mutant, place):
+    nursery = lives.Nursery()
+    try:
+        for kilobytes in range(40, 300, 40):
+            disk = place.folder / f"disk-{kilobytes}"
+            disk.mkdir()
+            test_disks.stopped_clearly(nursery, disk, most=kilobytes << 10, mutants=[mutant])
+            yield
+    finally:
+        nursery.close()
+
+
+def stopping(mutant, place):
+    environment = {"STEPFOLD_MUTANT": mutant, "PYTHONPATH": os.pathsep.join(
+        map(str, (ROOT / "tests" / "faults" / "hook", ROOT / "engine", ROOT / "store", ROOT))
+    )}
+    place.break_.patch(test_stops.Served, "__init__", _started_with(test_stops.Served.__init__, environment))
+    test_stops.test_a_stop_under_load_is_orderly(1, place.folder)
+    yield
+
+
+def _started_with(made, environment):
+    def init(served, *arguments):
+        made(served, *arguments)
+        start = served.start
+        served.start = lambda: start(**environment)
+
+    return init
+
+
+def images(mutant, place):
+    needs_strace()
+    nursery = lives.Nursery()
+    try:
+        for seed in range(3):
+            steps = test_powerloss.recorded(nursery, place.folder / f"run-{seed}", mutants=[mutant], checkpoint=60)
+            for _ in test_powerloss.images_of(steps, seed, place.folder / f"image-{seed}", ordered=True):
+                yield
+    finally:
+        nursery.close()
+
+
+def strikes(fault, call):
+    def probe(mutant, place):
+        needs_strace()
+        nursery = lives.Nursery()
+        free = test_injected.SimpleQueue()
+        free.put(nursery)
+        try:
+            for when in range(8, 40):
+                code = test_injected.struck(
+                    free, place.folder / f"strike-{when}", fault, call, when, mutants=[mutant], checkpoint=100_000
+                )
+                assert fault == "kill" or when > 12 or code == test_injected.CLOSED, "a commit failed, and went on"
+                yield
+        finally:
+            nursery.close()
+
+    return probe
+
+
+TABLE: dict[str, tuple[int, str, Probe]] = {
+    "synchronous_normal": (1, "test_what_was_acknowledged_outlives_a_loss_of_power", images),
+    "acknowledged_before_the_commit": (1, "test_at_every_write_and_sync", strikes("kill", "fdatasync")),
+    "a_commit_is_tried_again": (1, "test_a_failed_sync_of_a_commit_is_never_tried_again",
+                                strikes("EIO", "fdatasync")),
+    "a_full_disk_is_swallowed": (0, "test_a_file_that_may_not_grow", full_disks),
+    "no_version_is_checked": (0, "test_two_owners_leave_one_line", in_orders(test_orders._owned_twice)),
+    "checksums_are_not_looked_at": (0, "test_no_event_is_read_otherwise_than_it_was_written",
+                                    awaited(test_damage.test_no_event_is_read_otherwise_than_it_was_written,
+                                            folder, [])),
+    "the_file_is_not_locked": (0, "test_a_server_that_is_held_keeps_its_store_and_a_dead_one_lets_go", awaited(
+        test_stops.test_a_server_that_is_held_keeps_its_store_and_a_dead_one_lets_go, folder)),
+    "any_format_is_read": (0, "test_a_store_of_a_later_release_is_refused_and_left_alone",
+                           awaited(test_copies.refused, store, 2)),
+    "a_backup_copies_the_file": (0, "test_a_backup_of_a_busy_store_goes_on_as_the_store_would", backups),
+    "a_reader_keeps_its_place_open": (0, "test_a_slow_reader_does_not_let_the_log_grow", awaited(
+        test_bounds.test_a_slow_reader_does_not_let_the_log_grow, folder, [])),
+    "called_before_it_is_durable": (0, "test_a_crash_at_any_append_changes_nothing", crashing),
+    "what_nobody_waits_for_is_not_followed": (0, "test_who_goes_away_unsays_nothing_and_nothing_is_stuck",
+                                              in_orders(test_orders._cancelled)),
+    "a_run_falls_asleep_with_work_left": (0, "test_a_long_run_is_carried_to_its_end", in_orders(test_orders._long)),
+    "a_second_answer_is_let_in": (0, "test_whatever_is_accepted_acts", in_orders(test_orders._told)),
+    "a_token_is_drawn_for_each_call": (0, "test_a_crash_at_any_append_changes_nothing", crashing),
+    "timers_are_kept_as_seconds_left": (0, "test_a_timer_outlives_a_crash", timers),
+    "a_clock_that_was_set_is_believed_late": (0, "test_a_clock_that_is_set_rings_nothing_early", timers),
+    "any_input_is_the_same": (0, "test_a_name_is_started_once_by_any_number_of_clients",
+                              in_orders(test_orders._raced)),
+    "the_end_waits_for_nobody": (0, "test_nobody_is_at_work_after_the_end", in_orders(test_orders._failing)),
+    "what_goes_wrong_reaches_the_others": (0, "test_a_decision_that_raises_sets_its_execution_aside", poisoned),
+    "a_redrive_does_all_again": (0, "test_a_redrive_keeps_what_succeeded", redriving),
+    "a_stop_cuts_off": (0, "test_a_stop_under_load_is_orderly", stopping),
+}
+"""Each mutant: from which level on it is tried, the test that must catch it, and that test's runs, one at a time."""
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return list(test_crashes.machines(20))
+
+
+def runs_until_red(runs):
+    """How many runs it took, and what was found."""
+    for number in count(1):
+        try:
+            next(runs)
+        except StopIteration:
+            return None, "nothing"
+        except (Exception, pytest.fail.Exception) as found:  # noqa: BLE001
+            return number, f"{type(found).__name__}: {found}"
+        if number == MOST:
+            return None, "nothing"
+    return None
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("mutant", mutants.TABLE)
+def test_a_mutant_is_caught(mutant, whole, tmp_path, monkeypatch, figures):
+    level, test, probe = TABLE[mutant]
+    if level > LEVEL:
+        pytest.skip(f"only with STEPFOLD_FAULTS={level}")
+
+    def break_():
+        mutants.apply(mutant, monkeypatch.setattr)
+
+    break_.patch = monkeypatch.setattr
+    runs, found = runs_until_red(probe(mutant, Place(tmp_path, whole, break_)))
+    gc.collect()  # what was broken has left things open: they are this test's
+    assert runs is not None, f"{test} did not notice"
+    promises = ", ".join(mutants.TABLE[mutant][1])
+    figures.append(f"mutant {mutant} ({promises}): {test}, run {runs}: {' '.join(found.split())[:90]}")
+
+
+def test_the_runs_that_catch_mutants_are_green_without(whole, tmp_path):
+    """A probe that is red anyway would prove nothing; each is what its test runs, and those are green."""
+    probe = crashing("none", Place(tmp_path, whole[:2], lambda: None))
+    assert runs_until_red(probe) == (None, "nothing")
