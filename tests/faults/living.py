@@ -48,6 +48,7 @@ class Disk(Around):
         self.dies, self.landed = FOR_EVER, False
         self.commits = 0
         self.dead = False
+        self.orphaned = False
         self.crashed = anyio.Event()
         self._waiting = []
 
@@ -55,6 +56,7 @@ class Disk(Around):
         """Another life over what was written."""
         self.dies, self.landed = dies, landed
         self.commits = 0
+        self.orphaned = self.orphaned or self.dead
         self.dead = False
         self.crashed = anyio.Event()
         self._waiting = []

@@ -107,8 +107,8 @@ def check_every_crash(whole, tally):
             tally.crashes += 1
             check(whole, [(dies, landed)])
         if dies % 2:
-            tally.again += 3
-            check(whole, [(dies, False), (1, True), (2, False), (1, False)])
+            tally.again += 2  # (a third death in a row without progress would set it aside)
+            check(whole, [(dies, False), (1, True), (2, False)])
 
 
 def test_a_crash_at_any_append_changes_nothing(figures):
@@ -123,7 +123,7 @@ def test_a_crash_at_any_append_changes_nothing(figures):
     assert tally.machines == MACHINES
 
 
-@pytest.mark.parametrize("deaths", [[(1, False)], [(1, True)], [(1, False), (1, False), (1, True)]])
+@pytest.mark.parametrize("deaths", [[(1, False)], [(1, True)], [(1, False), (1, True)]])
 def test_a_start_that_was_never_acknowledged_may_be_repeated(deaths):
     whole = next(iter(machines(1)))
     check(whole, deaths)

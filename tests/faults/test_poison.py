@@ -15,7 +15,7 @@ from tests.runtime.world import DONE, call
 from stepfold import Engine
 from stepfold.interpreter import decide
 from stepfold.runtime.handle import ExecutionFailed
-from stepfold.work.handlers import Handler, Handlers
+from stepfold.work.functions.handlers import Handler, Handlers
 from stepfold_store import sqlite_rows
 
 pytestmark = pytest.mark.anyio
