@@ -22,6 +22,8 @@ logger = structlog.get_logger(__name__)
 
 TOGETHER: Final = 256
 """Executions that are folded before they go on, so that the first decisions of all share a commit."""
+AT_ONCE: Final = 8
+"""Logs that are read at once: alone, each would wait for a thread to wake up, twice."""
 TRIAL_SECONDS: Final = 0.5
 """How long those on trial have to get on, before the next are tried beside them."""
 
@@ -53,9 +55,8 @@ async def _take_up(engine: Host, claims: Claims, arns: Sequence[str]) -> list[tu
     suspects: list[tuple[int, Run]] = []
     going: list[Run] = []
     counted: dict[Execution, int] = {}
-    for arn in arns:
-        if (run := await fold(engine, arn)) is None:
-            continue
+    for run in await _fold_all(engine, arns):
+        arn = run.execution.started.arn
         count = await claims.count(run.execution)
         if count >= MOST:
             why = f"it was taken up {count} times, and each time the process died or gave it up before it got on"
@@ -101,6 +102,27 @@ async def _one_after_the_other(engine: Host, claims: Claims, suspects: list[tupl
                     await anyio.sleep(TRIAL_SECONDS / 50)
         size *= 2
     await claims.end_trial()
+
+
+async def _fold_all(engine: Host, arns: Sequence[str]) -> list[Run]:
+    """Fold executions, some at once: the store reads the next logs while one is folded."""
+    folded: dict[str, Run | None] = dict.fromkeys(arns)
+    left = iter(arns)
+    closed: list[StoreClosed] = []
+
+    async def some() -> None:
+        try:
+            for arn in left:
+                folded[arn] = await fold(engine, arn)
+        except StoreClosed as error:
+            closed.append(error)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(AT_ONCE):
+            group.start_soon(some)
+    if closed:
+        raise closed[0]  # as it came: a caller must not have to look into a group of errors for it
+    return [run for run in folded.values() if run is not None]
 
 
 async def fold(engine: Host, arn: str) -> Run | None:
