@@ -365,7 +365,8 @@ def test_every_algorithm_hashes(algorithm):
 
 
 @pytest.mark.parametrize(
-    "expression", ["$partition([1], -1)", "$range('a', 1, 1)", "$hash('a', 'MD4')", "$parse('{')", "$parse($sum)"]
+    "expression", ["$partition([1], -1)", "$range('a', 1, 1)", "$hash('a', 'MD4')", "$parse('{')", "$parse($sum)",
+                   f"$parse('[{'1' * 400}]')", f"$match('a', /a/).match & $parse('{'1' * 400}')"]
 )
 def test_the_functions_of_aws_refuse_what_they_cannot_take(expression):
     assert cause(expression).startswith("... threw an error during evaluation: ")

@@ -165,6 +165,8 @@ class Program:
             raise Failed(str(error), code) from None
         except TooLarge:
             raise Failed(_MEMORY) from None
+        except TypeError:  # (what a function of ours gave)
+            raise Failed(_RANGE) from None
         except FunctionFailed as error:
             raise Failed(str(error)) from None
         return result
