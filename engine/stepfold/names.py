@@ -99,13 +99,15 @@ def check_name(name: str) -> str:
 def task_token(execution: str, asked: int, nonce: bytes) -> str:
     """A task token: it tells the engine which task it answers, and nobody can make it up.
 
+    `asked` is the event that asks for the task, or, where that was not known yet, the one that opened its frame.
+
     Letters, digits, `-` and `_` alone, so that it can travel in an address.
     """
     return base64.urlsafe_b64encode(f"{execution}#{asked}#{nonce.hex()}".encode()).decode().rstrip("=")
 
 
 def read_token(token: str) -> tuple[str, int] | None:
-    """The execution's ARN and the number of the event that asked; None for a text that is no token."""
+    """The execution's ARN and the event that `task_token` was given; None for a text that is no token."""
     try:
         text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
     except ValueError:

@@ -220,6 +220,14 @@ def test_wrong_settings_in_the_words_of_aws():
     assert failed('{"items":[],"x":100.1}', **share) == "ToleratedFailurePercentage must be between 0 and 100."
 
 
+def test_a_whole_number_may_have_a_fraction_of_nought_in_jsonata():
+    counted = {"QueryLanguage": "JSONata", "Items": [], "ToleratedFailureCount": "{% $states.input.x %}"}
+    told = Told(machine(M=distributed(**counted)), '{"x":2.0}')
+    assert next(event.fact.tolerated for event in told.events if isinstance(event.fact, facts.MapRunStarted)) == 2
+    told = Told(machine(M=distributed(**counted)), '{"x":1.5}')
+    assert "Expected 'integer', but was 'number' for value: 1.5" in told.execution.ending.cause
+
+
 # --- definitions ------------------------------------------------------------------------------------------------------
 
 

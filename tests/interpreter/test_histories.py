@@ -576,3 +576,82 @@ def test_all_right_sides_see_what_was_before() -> None:
                     Q={"Type": "Pass", "Assign": {"a.$": "$b", "b.$": "$a"}, "Next": "R"},
                     R={"Type": "Pass", "Parameters": {"a.$": "$a", "b.$": "$b"}, "End": True})
     assert tree(ran(machine, {}).execution.root.value) == {"a": 2, "b": 1}
+
+
+def test_a_token_that_was_evaluated_elsewhere_is_the_one_that_the_task_is_asked_with() -> None:
+    state = {**TASK, **JSONATA, "Resource": CALLBACK, "Retry": [{**ALL, "MaxAttempts": 1}], "Arguments": {
+        "token": "{% $states.context.Task.Token %}", "heavy": "{% $match('a', /a/).match %}"}}
+    simulation = ran(block(T=state), outcomes={"T": [Failure("Bad"), 1]})
+    asked = [event.fact for event in simulation.events if isinstance(event.fact, facts.TaskScheduled)]
+    tokens = [tree(fact.arguments)["token"] for fact in asked if isinstance(fact.arguments, Value)]
+    assert tokens == [fact.token for fact in asked]
+    assert len(set(tokens)) == 2
+
+
+@pytest.mark.parametrize("around", [
+    lambda inner: {"Type": "Parallel", "Branches": [inner]}, lambda inner: {**EACH, "ItemProcessor": inner},
+])
+def test_a_missed_heartbeat_keeps_its_name_on_the_way_out(around: Callable[[Any], dict[str, Any]]) -> None:
+    inner = block(T={**TASK, "Resource": CALLBACK, "HeartbeatSeconds": 5})
+    catch = [{"ErrorEquals": ["States.HeartbeatTimeout"], "Next": "S"}]
+    machine = block(P={**around(inner), "Catch": catch, "Next": "S"}, S={"Type": "Succeed"})
+    machine["States"]["P"].pop("End", None)
+    assert ran(machine, [1], {"T": [None]}).execution.status == "SUCCEEDED"
+    inner["States"]["T"] = {**TASK, "TimeoutSeconds": 5}
+    assert ran(machine, [1], {"T": [None]}).execution.ending == Failure("States.Timeout")
+
+
+@pytest.mark.parametrize("caught", [
+    {"ResultPath": "$.e"}, {**JSONATA, "Output": "{% [$states.input, $states.errorOutput] %}"},
+])
+def test_what_a_catcher_hands_on_has_the_limit_of_all_that_is_handed_on(caught: dict[str, Any]) -> None:
+    language = {name: caught.pop(name) for name in JSONATA if name in caught}
+    state = {**TASK, **language, "Catch": [{**ALL, **caught, "Next": "S"}]}
+    simulation = ran(block(T=state, S={"Type": "Succeed"}), {"x": "x" * 262_000}, {"T": [Failure("B", "c" * 30_000)]})
+    assert told(simulation.events)[-2:] == ["5<4 LambdaFailed", "6<5 ExecutionFailed"]
+    assert simulation.execution.ending is not None
+    assert simulation.execution.ending.error == "States.DataLimitExceeded"
+    assert "'T'" in str(simulation.execution.ending.cause)
+
+
+@pytest.mark.parametrize(("made", "why"), [
+    ("{'states': 1}", "Cannot assign to reserved variable '$states'."), ("{'a b': 1}", "invalid characters"),
+    ("{$pad('x', 81, 'x'): 1}", "it has more than 80 characters."), ("{'inner': 2}", None),
+])
+def test_variables_that_an_expression_names_obey_the_same_rules(made: str, why: str | None) -> None:
+    ending = ran({**JSONATA, **block(P={"Type": "Pass", "Assign": f"{{% {made} %}}", "End": True})}).execution.ending
+    assert ending is None if why is None else ending is not None and why in str(ending.cause)
+
+
+def test_a_whole_number_with_a_fraction_of_nought_is_whole_in_jsonata_alone() -> None:
+    seconds = {**TASK, **JSONATA, "TimeoutSeconds": "{% $states.input.n %}"}
+    simulation = ran(block(T=seconds), Value(b'{"n":2.0}'))
+    assert [event.fact.timeout for event in simulation.events if isinstance(event.fact, facts.TaskScheduled)] == [2]
+    path = {**TASK, "TimeoutSecondsPath": "$.n"}
+    assert ran(block(T=path), Value(b'{"n":2.0}')).execution.status == "FAILED"
+
+
+@pytest.mark.parametrize(("seconds", "why"), [
+    ("0", "TimeoutSeconds must be between 1 and 99999999."), ("1e9", "TimeoutSeconds must be between 1 and 99999999."),
+    ("1.5", "Expected 'integer', but was 'number' for value: 1.5"), ("'1'", "Expected 'number', but was 'string'"),
+])
+def test_what_is_no_time_limit(seconds: str, why: str) -> None:
+    ending = ran(block(T={**TASK, **JSONATA, "TimeoutSeconds": f"{{% {seconds} %}}"})).execution.ending
+    assert ending is not None
+    assert why in str(ending.cause)
+    if seconds == "1e9":
+        runtime = ran(block(T={**TASK, "TimeoutSecondsPath": "$.n"}), {"n": 10**9}).execution.ending
+        assert runtime is not None
+        assert runtime.error == "States.Runtime"
+
+
+@pytest.mark.parametrize("role", [
+    {"RoleArn": "{% 5 %}"}, {"RoleArn": "{% null %}"}, "{% 5 %}", "{% {'Role': 'x'} %}",
+])
+def test_a_role_that_is_no_string_fails_the_state(role: Any) -> None:
+    machine = block(T={**TASK, **JSONATA, "Credentials": role, "Catch": [{**ALL, "Next": "S"}]}, S={"Type": "Succeed"})
+    simulation = ran(machine)
+    assert "States.QueryEvaluationError" in str(tree(simulation.execution.root.value))
+    simulation = ran(block(T={**TASK, "Credentials": {"RoleArn.$": "$.n"}}), {"n": None})
+    assert simulation.execution.ending is not None
+    assert simulation.execution.ending.error == "States.Runtime"

@@ -27,6 +27,7 @@ from tests.runtime.world import (
 )
 
 from stepfold import Engine
+from stepfold.errors import TaskTimedOut
 from stepfold.interpreter import facts
 from stepfold.query.values import tree
 from stepfold.runtime import catalog
@@ -359,6 +360,29 @@ async def test_a_token_task_of_a_function_goes_on_waiting_after_a_restart(disk):
         await engine.callbacks.succeed(sent[0]["token"], '{"sent": true}')
         assert await handle.result() == {"sent": True}
     assert len(sent) == 1
+
+
+async def test_a_token_that_was_evaluated_beside_is_heard_after_a_restart_but_not_after_its_end(disk):
+    parent = one(Type="Task", Resource=CALLBACK, QueryLanguage="JSONata", Arguments={
+        "FunctionName": FUNCTION + "send", "Payload": {
+            "token": "{% $states.context.Task.Token %}", "heavy": "{% $match('a', /a/).match %}",
+        },
+    })
+    sent = []
+
+    async def send(event):
+        sent.append(event)
+
+    async with Engine(Around(disk), work=[send]) as engine:
+        handle = await engine.start(await engine.create("m", parent), 5, name="monday")
+        submitted = engine.runs[handle.arn].execution
+        await until(lambda: sent and all(frame.waits.submitted for frame in submitted.asked.values()))
+    async with Engine(Around(disk), work=[send]) as engine:
+        handle = await engine.find("monday")
+        await engine.callbacks.succeed(sent[0]["token"], '{"sent": true}')
+        assert await handle.result() == {"sent": True}
+        with pytest.raises(TaskTimedOut):
+            await engine.callbacks.succeed(sent[0]["token"], "1")
 
 
 def launch(folder, *more):

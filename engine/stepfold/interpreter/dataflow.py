@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from stepfold.language.checking.variables import misnamed
 from stepfold.language.failures import DATA_LIMIT_EXCEEDED, QUERY_EVALUATION_ERROR, Failure
 from stepfold.language.limits import VARIABLES_BYTES
 from stepfold.language.steps import DISCARD, NOTHING
@@ -38,6 +39,7 @@ class Wanted(Exception):  # the core's way to say: evaluate this elsewhere, and 
         self.field = field
         self.template = template
         self.scope = scope
+        self.token: str | None = None
 
 
 class Met(Exception):
@@ -74,8 +76,13 @@ def picked(frame: Frame, field: Computed, scope: Scope, moment: Moment) -> Json:
 
 
 def whole(frame: Frame, field: Computed, scope: Scope, moment: Moment) -> int:
-    """The whole number that the field comes to. Raises QueryError (recorded for MaxConcurrencyPath) and Wanted."""
+    """The whole number that the field comes to. Raises QueryError (recorded for MaxConcurrencyPath) and Wanted.
+
+    JSONata has numbers of one kind alone: there `2.0` is as whole as `2`.
+    """
     value = picked(frame, field, scope, moment)
+    if isinstance(field, Expression) and isinstance(value, float) and value.is_integer():
+        return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise no_integer(field, value)
     return value
@@ -84,7 +91,7 @@ def whole(frame: Frame, field: Computed, scope: Scope, moment: Moment) -> int:
 def no_integer(field: Computed, value: Json) -> QueryError:
     """What is said of a field whose value is no whole number, or not one that the field may have."""
     if isinstance(field, Expression):
-        return field.unexpected("number", value)
+        return field.unexpected("integer" if isinstance(value, float) else "number", value)
     shown = bytes(text(value)).decode()
     return QueryError(f"The {field.field} field refers to value {shown} which is not a valid integer: {field.source}")
 
@@ -187,6 +194,9 @@ def set_by(
     if len(value) > limit:
         raise Met(Failure(DATA_LIMIT_EXCEEDED, f"The variables that '{field}' sets exceed {limit} bytes."))
     texts = {name: member.copy() for name, member in fields(value).items()}
+    for name in texts:  # (what an expression makes has names that no check has seen)
+        if (why := misnamed(name)) is not None:
+            raise QueryError(why, QUERY_EVALUATION_ERROR, field)
     whole = frame.variables.assigned(texts)
     if sum(len(member) for member in whole.texts.values()) > VARIABLES_BYTES:
         raise Met(Failure(DATA_LIMIT_EXCEEDED, f"The variables of the execution exceed {VARIABLES_BYTES} bytes."))

@@ -231,7 +231,7 @@ def carry_on(machine: Machine, execution: Execution, frame: Frame, moment: Momen
             return
         record.all(frame, _rule(machine, frame)(machine, execution, frame, moment))
     except dataflow.Wanted as wanted:
-        record(facts.EvaluationAsked(wanted.field), frame)
+        record(facts.EvaluationAsked(wanted.field, wanted.token), frame)
     except QueryError as error:
         record.all(frame, failure.met(execution, frame, failure.of_query(frame, error)))
     except dataflow.Met as error:

@@ -99,7 +99,7 @@ def _count(
         return dataflow.literal(written)
     value = dataflow.picked(frame, field, seen, moment)
     number = _number(field, value)
-    if number is None or number != int(number) or isinstance(value, float):
+    if number is None or number != int(number) or (isinstance(value, float) and not isinstance(field, Expression)):
         raise _no(field, value, "integer")
     if number < 0:
         raise dataflow.wrong(field, f"{name} cannot be negative.")
@@ -134,7 +134,7 @@ def _number(field: Computed, value: Json) -> float | None:
 
 def _no(field: Computed, value: Json, what: str) -> QueryError:
     if isinstance(field, Expression):
-        return field.unexpected("number", value)
+        return dataflow.no_integer(field, value)
     shown = value if isinstance(value, str) else bytes(text(value)).decode()
     return QueryError(f'The {field.field} field refers to value "{shown}" which is not a valid {what}: {field.source}')
 

@@ -263,7 +263,7 @@ def _redriven(execution: Execution, _: Frame, event: Event, fact: facts.Executio
 def _revive(execution: Execution, frame: Frame, pointer: int) -> None:
     """The frame does its state again, but for the branches or items that have come to their end."""
     frame.stilled = False
-    frame.evaluating = frame.failure = None
+    frame.evaluating = frame.failure = frame.token = None
     frame.evaluated = NOTHING_EVALUATED
     frame.tries = NO_TRIES
     frame.pointer = pointer
@@ -308,7 +308,7 @@ def _exited(execution: Execution, frame: Frame, _: Event, fact: facts.StateExite
     frame.next = fact.next
     frame.tries = NO_TRIES
     frame.evaluated = NOTHING_EVALUATED
-    frame.failure = None
+    frame.failure = frame.token = None
     if frame.waits is not None:
         _halt(execution, frame)
     _be_ready(execution, frame, "end" if fact.next is None else "enter")
@@ -332,7 +332,7 @@ def _waits(execution: Execution, frame: Frame, event: Event, fact: facts.WaitSta
 def _retried(execution: Execution, frame: Frame, event: Event, fact: facts.RetryScheduled) -> None:
     _halt(execution, frame)
     frame.tries = frame.tries | {fact.retrier: frame.tries.get(fact.retrier, 0) + 1}
-    frame.failure = None
+    frame.failure = frame.token = None
     frame.evaluated = NOTHING_EVALUATED
     frame.value = frame.input
     frame.stage = "work"
@@ -349,6 +349,7 @@ def _rang(execution: Execution, frame: Frame, _event: Event, _fact: facts.TimerR
 def _scheduled(execution: Execution, frame: Frame, event: Event, fact: facts.TaskScheduled) -> None:
     arguments = frame.value if fact.arguments is UNSET else fact.arguments.copy()
     frame.evaluated = NOTHING_EVALUATED
+    frame.token = None
     _ask(execution, frame, Invocation(event, fact, arguments))
 
 
@@ -492,7 +493,7 @@ def _map_run_failed(execution: Execution, frame: Frame, _: Event, fact: facts.Ma
 
 def _scattered(execution: Execution, frame: Frame, _: Event, fact: facts.ParallelFailed | facts.MapFailed) -> None:
     _still(execution, frame)
-    frame.failure = Failure(fact.error, fact.cause)
+    frame.failure = Failure(fact.error, fact.cause, fact.heartbeat)
     frame.stilled = False
     frame.stage = "handle"
     execution.ready[frame.seq] = frame
@@ -500,6 +501,7 @@ def _scattered(execution: Execution, frame: Frame, _: Event, fact: facts.Paralle
 
 def _evaluation_asked(execution: Execution, frame: Frame, event: Event, fact: facts.EvaluationAsked) -> None:
     frame.evaluating = Evaluation(event.seq, fact.field)
+    frame.token = fact.token or frame.token
     execution.asked[event.seq] = frame
     execution.ready.pop(frame.seq, None)
 

@@ -275,10 +275,11 @@ class ParallelSucceeded(_Fact, frozen=True):
 
 
 class ParallelFailed(_Fact, frozen=True):
-    """A branch failed and no retrier took it; the other branches are gone."""
+    """A branch failed and no retrier took it; the other branches are gone. `heartbeat`: by a missed heartbeat."""
 
     error: str | None = None
     cause: str | None = None
+    heartbeat: bool = False
 
 
 class MapStarted(_Fact, frozen=True):
@@ -332,10 +333,11 @@ class MapSucceeded(_Fact, frozen=True):
 
 
 class MapFailed(_Fact, frozen=True):
-    """An item failed and no retrier took it; the other items are gone."""
+    """An item failed and no retrier took it; the other items are gone. `heartbeat`: by a missed heartbeat."""
 
     error: str | None = None
     cause: str | None = None
+    heartbeat: bool = False
 
 
 # --- a distributed Map ------------------------------------------------------------------------------------------------
@@ -403,10 +405,14 @@ class EvaluationFailed(_Fact, frozen=True):
 
 
 class EvaluationAsked(_Fact, frozen=True):
-    """An expression may cost too much for a decision; it is evaluated elsewhere, under limits."""
+    """An expression may cost too much for a decision; it is evaluated elsewhere, under limits.
+
+    `token` is the one that the expression sees, and that its task is then asked with.
+    """
 
     silent: ClassVar[bool] = True
     field: str
+    token: str | None = None
 
 
 class EvaluationAnswered(_Fact, frozen=True):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec import UNSET
+
 from stepfold.language.failures import QUERY_EVALUATION_ERROR, RUNTIME, Failure, matches
 from stepfold.language.limits import MAX_SECONDS
 from stepfold.query.template import Moment, QueryError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from stepfold.language.machine import Machine
     from stepfold.language.states import Retrier
     from stepfold.language.steps import Step
+
+    from .dataflow import Assigned
 
 _PROTECTED = frozenset({"Task", "Wait", "Parallel", "Map"})
 """The state types whose cutting-off AWS records."""
@@ -97,7 +101,21 @@ def _catch_or_give_up(machine: Machine, execution: Execution, frame: Frame, mome
         value = dataflow.merged(caught.result_path, frame, error)
     else:
         value = dataflow.rendered(frame, f"{field}/Output", caught.output, seen, moment)
-    yield facts.StateExited(step.name, value, caught.next, assigned)
+    yield exited(step, execution, frame, value, caught.next, assigned)
+
+
+def exited(
+    step: Step, execution: Execution, frame: Frame, value: Value, target: str | None, assigned: Assigned
+) -> facts.StateExited | On:
+    """The exit with a value; one that grew past the limit at the transition fails what no state answers for.
+
+    (No Catch sees that: language notes, section 11.)
+    """
+    try:
+        dataflow.within(execution, value, step.name)
+    except dataflow.Met as met:
+        return On(facts.ExecutionFailed(met.failure.error, met.failure.cause), execution.root, frame.pointer)
+    return facts.StateExited(step.name, UNSET if value == frame.value else value, target, assigned)
 
 
 def give_up(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -123,7 +141,7 @@ def lose(machine: Machine, execution: Execution, frame: Frame, failure: Failure,
     if (chosen := _retrier(step, parent, failure)) is not None:
         yield On(_again(step, parent, chosen, moment), parent, after)
         return
-    yield On(_FORKS[parent.kind](failure.error, failure.cause), parent, after)
+    yield On(_FORKS[parent.kind](failure.error, failure.cause, failure.heartbeat), parent, after)
 
 
 def _of(frame: Frame) -> Failure:

@@ -165,14 +165,15 @@ class Frame:
     `value` is the latest value (what an event leaves out), `input` what the current state was given. `pointer` is the
     id at the end of AWS's chain here, `before` the same as it was when the state was entered; `entered_id` and
     `entered_at` tell when that was. `tries` counts retries by retrier within this visit. `evaluated` holds what
-    expressions came to that were evaluated elsewhere. `variables` are those it sees: its own, and its parent's.
+    expressions came to that were evaluated elsewhere, `token` the task token that they saw. `variables` are
+    those it sees: its own, and its parent's.
     A frame that is `stilled` was cut off; it stays until its parent leaves the state, for a redrive to go on with.
     """
 
     __slots__ = (
         "before", "entered_at", "entered_id", "evaluated", "evaluating", "failure", "index", "input", "kind", "next",
-        "parent", "pointer", "seq", "stage", "state", "stilled", "tries", "value", "variables",
-        "waits",
+        "parent", "pointer", "seq", "stage", "state", "stilled", "token", "tries", "value",
+        "variables", "waits",
     )
 
     def __init__(  # (positional: the hottest call of a fold)
@@ -197,6 +198,7 @@ class Frame:
         self.tries: dict[int, int] = NO_TRIES
         self.failure: Failure | None = None
         self.evaluated: dict[str, Value | Failure] = NOTHING_EVALUATED
+        self.token: str | None = None
         self.variables: Variables = NO_VARIABLES if parent is None else parent.variables
 
     @property

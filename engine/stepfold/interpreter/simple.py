@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
-
 from stepfold.language import states
 from stepfold.language.failures import Failure
 from stepfold.query.jsonata.dialect import Expression
@@ -14,8 +12,8 @@ from stepfold.query.values import Value, tree
 
 from . import dataflow, facts
 from .choice import Choosing, choose
-from .execution import Execution, Facts, On
-from .failure import lose
+from .execution import Execution, Facts
+from .failure import exited, lose
 from .frames import Frame, Items
 
 if TYPE_CHECKING:
@@ -105,14 +103,8 @@ def leave(
     step: Step, execution: Execution, frame: Frame, value: Value, target: str | None, assigned: Assigned = None
 ) -> Facts:
     """Exit with the value and what is assigned, and close the frame where its block ends."""
-    try:
-        dataflow.within(execution, value, step.name)
-    except dataflow.Met as met:
-        # A value that grew past the limit at the transition: bound to no state, no Catch sees it (notes, section 11).
-        yield On(facts.ExecutionFailed(met.failure.error, met.failure.cause), execution.root, frame.pointer)
-        return
-    yield facts.StateExited(step.name, UNSET if value == frame.value else value, target, assigned)
-    if target is None:
+    yield exited(step, execution, frame, value, target, assigned)
+    if frame.stage == "end":
         yield finish(frame)
 
 

@@ -8,8 +8,8 @@ from msgspec import UNSET
 
 from stepfold import names
 from stepfold.language import states
-from stepfold.language.failures import QUERY_EVALUATION_ERROR, TASK_FAILED, TIMEOUT
-from stepfold.language.limits import MAX_WAIT_SECONDS
+from stepfold.language.failures import QUERY_EVALUATION_ERROR, RUNTIME, TASK_FAILED, TIMEOUT
+from stepfold.language.limits import MAX_SECONDS, MAX_WAIT_SECONDS
 from stepfold.language.resources import parse_resource
 from stepfold.language.timestamps import instant
 from stepfold.query.jsonata.dialect import Expression
@@ -33,8 +33,15 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     step = machine.steps[frame.state]
     state = step.of(states.Task)
     resource = step.asked
-    token = None if resource.pattern == "answer" and not resource.outward else _token(execution, moment)
-    arguments = dataflow.arguments(step, execution, frame, moment, token)
+    token = None
+    if resource.pattern != "answer" or resource.outward:
+        token = frame.token or _token(execution, execution.version + 1, moment)
+    try:
+        arguments = dataflow.arguments(step, execution, frame, moment, token)
+    except dataflow.Wanted as wanted:
+        if token is not None:  # (what the frame will ask with is not known yet, but which frame it is)
+            wanted.token = frame.token or _token(execution, frame.seq, moment)
+        raise
     dataflow.within(execution, arguments, resource.sized, "provided parameters")
     raw = dataflow.scope(execution, frame, frame.input)
     timeout, heartbeat = dataflow.literal(state.timeout_seconds), dataflow.literal(state.heartbeat_seconds)
@@ -60,12 +67,16 @@ def _role(step: Step, execution: Execution, frame: Frame, moment: Moment) -> str
         return None
     seen = dataflow.scope(execution, frame, frame.input)
     plain = tree(dataflow.rendered(frame, "Credentials", step.credentials, seen, moment))
-    return str(plain["RoleArn"])
+    role = plain.get("RoleArn") if isinstance(plain, dict) else None
+    if isinstance(role, str):
+        return role
+    error = QUERY_EVALUATION_ERROR if step.jsonata else RUNTIME  # (the words are ours: none are recorded)
+    raise QueryError("The RoleArn of Credentials must be a string.", error, "Credentials" if step.jsonata else None)
 
 
-def _token(execution: Execution, moment: Moment) -> str:
-    """A task token: the execution, the event that will ask, and 128 unguessable bits."""
-    return names.task_token(execution.started.arn, execution.version + 1, moment.secret(_TOKEN_BYTES))
+def _token(execution: Execution, asking: int, moment: Moment) -> str:
+    """A task token: the execution, the event (or the frame) that will ask, and 128 unguessable bits."""
+    return names.task_token(execution.started.arn, asking, moment.secret(_TOKEN_BYTES))
 
 
 def conclude(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -144,9 +155,11 @@ def _whole_seconds(nanoseconds: int) -> int:
 
 def _seconds(frame: Frame, field: Computed, seen: Scope, moment: Moment) -> int:
     value = dataflow.whole(frame, field, seen, moment)
-    if value <= 0:
-        raise dataflow.no_integer(field, value)  # modelled on MaxConcurrencyPath: unverified for this field
-    return value
+    if 1 <= value <= MAX_SECONDS:
+        return value
+    if isinstance(field, Expression):  # (the words are ours: none are recorded)
+        raise dataflow.wrong(field, f"{field.field} must be between 1 and {MAX_SECONDS}.")
+    raise dataflow.no_integer(field, value)  # modelled on MaxConcurrencyPath: unverified for this field
 
 
 def _java(value: Json) -> str:

@@ -83,9 +83,9 @@ class Callbacks:
             raise InvalidToken("Invalid Token: 'Invalid token'")
         arn, asked = told
         run = await self._engine.alive(arn)
-        frame = None if run is None else run.execution.asked.get(asked)
+        frame = None if run is None else run.execution.asked.get(asked) or run.execution.frames.get(asked)
         if run is None or frame is None or not isinstance(frame.waits, Invocation):
             raise TaskTimedOut("Task Timed Out: 'Provided task does not exist anymore'")
         if not hmac.compare_digest((frame.waits.token or "").encode(), token.encode()):
             raise InvalidToken("Invalid Token: 'Invalid token'")
-        await self._engine.tell(run, signal(asked))
+        await self._engine.tell(run, signal(frame.waits.asked))

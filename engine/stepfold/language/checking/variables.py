@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from stepfold.language.limits import NAME_CHARACTERS
 from stepfold.query.values import Json
 
 from .diagnostics import View
 from .shapes import expressions, template, wrong_type
+
+RESERVED: Final = "states"
 
 
 def assign(view: View, value: Json, place: str) -> None:
@@ -19,12 +23,17 @@ def assign(view: View, value: Json, place: str) -> None:
         return
     for field in value:
         name = field.removesuffix(".$") if not view.jsonata else field
-        if name == "states":
-            view.error("Cannot assign to reserved variable '$states'.", place, "RESERVED_VARIABLE_NAME")
-        elif not name.isidentifier():
-            message = f"Invalid variable name '{name}': the variable name contains invalid characters."
-            view.error(message, place, "INVALID_VARIABLE_NAME")
-        elif len(name) > NAME_CHARACTERS:
-            message = f"Invalid variable name '{name}': it has more than {NAME_CHARACTERS} characters."
-            view.error(message, place, "INVALID_VARIABLE_NAME")
+        if (message := misnamed(name)) is not None:
+            view.error(message, place, "RESERVED_VARIABLE_NAME" if name == RESERVED else "INVALID_VARIABLE_NAME")
     template(view, value, place)
+
+
+def misnamed(name: str) -> str | None:
+    """Why no variable may have this name, in AWS's words; None where one may."""
+    if name == RESERVED:
+        return f"Cannot assign to reserved variable '${RESERVED}'."
+    if not name.isidentifier():
+        return f"Invalid variable name '{name}': the variable name contains invalid characters."
+    if len(name) > NAME_CHARACTERS:
+        return f"Invalid variable name '{name}': it has more than {NAME_CHARACTERS} characters."
+    return None
