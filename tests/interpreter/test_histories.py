@@ -655,3 +655,34 @@ def test_a_role_that_is_no_string_fails_the_state(role: Any) -> None:
     simulation = ran(block(T={**TASK, "Credentials": {"RoleArn.$": "$.n"}}), {"n": None})
     assert simulation.execution.ending is not None
     assert simulation.execution.ending.error == "States.Runtime"
+
+
+def chanced(machine: dict[str, Any], seed: int) -> Simulation:
+    simulation = Simulation(load(machine), lambda _: Answer(text(1), 1_000), seed=seed)
+    simulation.begin(text({}), limits=Limits.aws())
+    simulation.run()
+    lawful(simulation.events)
+    return simulation
+
+
+def test_what_is_too_much_for_a_decision_by_chance_alone_may_turn_out_to_be_little_or_not_be_needed() -> None:
+    much = "$random() < 0.5 ? $count($map($range(1, 9000, 1), function($n) { $n + 1 })) : 1"
+    machine = {**JSONATA, **block(P={"Type": "Pass", "Output": f"{{% {much} %}}", "End": True})}
+    assert {tree(chanced(machine, seed).execution.root.value) for seed in range(20)} == {1, 9_000}
+    machine = {**JSONATA, **block(P={
+        "Type": "Pass", "Assign": {"a": "{% $random() < 0.5 ? $error('no') : 1 %}"},
+        "Output": "{% $match('a', /a/).match %}", "End": True})}
+    assert {chanced(machine, seed).execution.status for seed in range(20)} == {"SUCCEEDED", "FAILED"}
+
+
+def test_what_chance_chose_lasts_while_an_output_is_evaluated_elsewhere() -> None:
+    machine = {**JSONATA, **block(
+        C={"Type": "Choice", "Output": "{% 'B' %}", "Default": "B", "Choices": [
+            {"Condition": "{% $random() < 0.5 %}", "Next": "A", "Output": "{% $match('A', /A/).match %}"}]},
+        A={"Type": "Pass", "End": True}, B={"Type": "Pass", "End": True})}
+    taken = []
+    for seed in range(100):
+        execution = chanced(machine, seed).execution
+        assert tree(execution.root.value) == execution.root.state
+        taken.append(execution.root.state)
+    assert 35 <= taken.count("A") <= 65

@@ -32,14 +32,17 @@ Assigned: TypeAlias = dict[str, Value] | None
 
 
 class Wanted(Exception):  # the core's way to say: evaluate this elsewhere, and tell me
-    """A field whose evaluation does not belong into a decision: `template` is to be rendered over `scope`."""
+    """A field whose evaluation does not belong into a decision: `template` is to be rendered over `scope`.
 
-    def __init__(self, field: str, template: Template, scope: Scope) -> None:
+    `token` is the task token that the scope is to show from now on.
+    """
+
+    def __init__(self, field: str, template: Template, scope: Scope, token: str | None = None) -> None:
         super().__init__(field)
         self.field = field
         self.template = template
         self.scope = scope
-        self.token: str | None = None
+        self.token = token
 
 
 class Met(Exception):
@@ -54,7 +57,7 @@ def rendered(frame: Frame, field: str, template: Template, scope: Scope, moment:
     """What the template comes to: now, or as it was evaluated elsewhere. Raises QueryError and Wanted."""
     outcome = frame.evaluated.get(field)
     if outcome is None:
-        if template.heavy:
+        if template.heavy or evaluating(frame, field):
             raise Wanted(field, template, scope)
         try:
             return template.render(scope, moment)
@@ -65,9 +68,14 @@ def rendered(frame: Frame, field: str, template: Template, scope: Scope, moment:
     return outcome
 
 
+def evaluating(frame: Frame, field: str) -> bool:
+    """Whether this is the field that is being evaluated elsewhere: then it is wanted, whatever chance would say now."""
+    return frame.evaluating is not None and frame.evaluating.field == field
+
+
 def picked(frame: Frame, field: Computed, scope: Scope, moment: Moment) -> Json:
     """What the field comes to, as a tree. Raises QueryError and Wanted."""
-    if field.heavy or field.field in frame.evaluated:
+    if field.heavy or field.field in frame.evaluated or evaluating(frame, field.field):
         return tree(rendered(frame, field.field, field, scope, moment))
     try:
         return field.pick(scope, moment)

@@ -204,7 +204,7 @@ def _rang(execution: Execution, asked: int, record: Record) -> None:
         record(facts.TimerRang(), frame)
 
 
-def _evaluated(execution: Execution, asked: int, outcome: Value | Failure, record: Record) -> None:
+def _evaluated(execution: Execution, asked: int, outcome: Value | Failure | None, record: Record) -> None:
     frame = execution.asked.get(asked)
     if frame is None or frame.evaluating is None or frame.evaluating.asked != asked:
         return
@@ -215,7 +215,7 @@ def _evaluated(execution: Execution, asked: int, outcome: Value | Failure, recor
         )
         record(answered, frame)
     else:
-        record(facts.EvaluationAnswered(field, outcome), frame)
+        record(facts.EvaluationAnswered(field, UNSET if outcome is None else outcome), frame)
 
 
 # --- what a ready frame does ------------------------------------------------------------------------------------------
@@ -278,11 +278,18 @@ STEPS: Final[dict[str, dict[str, Rule]]] = {
 }
 
 
-def evaluation(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> tuple[Template, Scope]:
-    """What a frame that waits for an evaluation wants rendered: read off by trying its next step again."""
+def evaluation(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> tuple[Template, Scope] | None:
+    """What a frame that waits for an evaluation wants rendered: read off by trying its next step again.
+
+    None where that comes to something else now, as other fields of the step depend on time or chance: then nothing is
+    evaluated, and the step is done anew.
+    """
     try:
         for _ in _rule(machine, frame)(machine, execution, frame, moment):
             break
     except dataflow.Wanted as wanted:
-        return wanted.template, wanted.scope
-    raise AssertionError(f"frame {frame.seq} waits for an evaluation that it does not need")
+        if dataflow.evaluating(frame, wanted.field):
+            return wanted.template, wanted.scope
+    except (QueryError, dataflow.Met, RecursionError):
+        pass
+    return None

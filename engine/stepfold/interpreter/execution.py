@@ -507,12 +507,13 @@ def _evaluation_asked(execution: Execution, frame: Frame, event: Event, fact: fa
 
 
 def _evaluated(execution: Execution, frame: Frame, _: Event, fact: facts.EvaluationAnswered) -> None:
-    if frame.evaluating is None:
-        raise AssertionError(f"frame {frame.seq} heard of an evaluation that it does not wait for")
-    del execution.asked[frame.evaluating.asked]
-    frame.evaluating = None
-    outcome = fact.value.copy() if fact.value is not UNSET else Failure(fact.error, fact.cause, location=fact.location)
-    frame.evaluated = frame.evaluated | {fact.field: outcome}
+    if frame.evaluating is not None:
+        del execution.asked[frame.evaluating.asked]
+        frame.evaluating = None
+    if fact.value is not UNSET:
+        frame.evaluated = frame.evaluated | {fact.field: fact.value.copy()}
+    elif fact.error is not None:
+        frame.evaluated = frame.evaluated | {fact.field: Failure(fact.error, fact.cause, location=fact.location)}
     execution.ready[frame.seq] = frame
 
 

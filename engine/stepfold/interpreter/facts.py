@@ -416,7 +416,10 @@ class EvaluationAsked(_Fact, frozen=True):
 
 
 class EvaluationAnswered(_Fact, frozen=True):
-    """What came of it: a value, or an error and a cause."""
+    """What came of it: a value, or an error and a cause; neither where, by time or chance, it was not needed.
+
+    Unasked, it is what a decision had come to when it had to ask for something else.
+    """
 
     silent: ClassVar[bool] = True
     carries: ClassVar[str] = "value"

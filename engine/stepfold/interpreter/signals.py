@@ -87,10 +87,10 @@ class Rang(_Message, frozen=True):
 
 
 class Evaluated(_Message, frozen=True):
-    """What an evaluation outside the decision came to."""
+    """What an evaluation outside the decision came to; nothing where it was not needed after all."""
 
     asked: int
-    outcome: Value | Failure
+    outcome: Value | Failure | None
 
 
 class MapRunEnded(_Message, frozen=True):

@@ -8,7 +8,7 @@ from stepfold.language import states
 from stepfold.language.failures import Failure
 from stepfold.query.jsonata.dialect import Expression
 from stepfold.query.template import Moment, Overrun, QueryError, Scope
-from stepfold.query.values import Value, tree
+from stepfold.query.values import Value, text, tree
 
 from . import dataflow, facts
 from .choice import Choosing, choose
@@ -43,26 +43,38 @@ def choose_next(machine: Machine, execution: Execution, frame: Frame, moment: Mo
     value = dataflow.given(step, execution, frame, moment)
     seen = dataflow.scope(execution, frame, value)
     index = _chosen(step, frame, seen, moment)
+    try:
+        value, target, assigned = _way(step, index, execution, frame, seen, moment)
+    except dataflow.Wanted:
+        if not step.jsonata or "Choices" in frame.evaluated:
+            raise
+        yield facts.EvaluationAnswered("Choices", text(index))  # chance may have chosen, and that is to last
+        return
+    yield from leave(step, execution, frame, value, target, assigned)
+
+
+def _way(
+    step: Step, index: int, execution: Execution, frame: Frame, seen: Scope, moment: Moment
+) -> tuple[Value, str | None, Assigned]:
+    """What goes on where, by the rule of that index or by Default, and what is assigned."""
+    value = seen.value
     if index < 0:
         if step.default is None:
             raise QueryError("Failed to transition out of the state. The state does not point to a next state.")
         assigned = dataflow.assigned(step, execution, frame, value, moment)
-        yield from leave(
-            step, execution, frame, dataflow.outward(step, execution, frame, value, moment), step.default, assigned
-        )
-        return
+        return dataflow.outward(step, execution, frame, value, moment), step.default, assigned
     rule, place = step.rules[index], f"Choices[{index}]"
     assigned = dataflow.set_by(execution, frame, f"{place}/Assign", rule.assign, seen, moment)
     if rule.output is not None:
         value = dataflow.rendered(frame, f"{place}/Output", rule.output, seen, moment)
     elif not step.jsonata:
         value = dataflow.outward(step, execution, frame, value, moment)
-    yield from leave(step, execution, frame, value, rule.next, assigned)
+    return value, rule.next, assigned
 
 
 def _chosen(step: Step, frame: Frame, seen: Scope, moment: Moment) -> int:
     """The first rule that holds: found here, or evaluated elsewhere where that may cost too much."""
-    if not step.heavy_rules and "Choices" not in frame.evaluated:
+    if not (step.heavy_rules or "Choices" in frame.evaluated or dataflow.evaluating(frame, "Choices")):
         try:
             return choose(step.rules, seen, moment)
         except Overrun:

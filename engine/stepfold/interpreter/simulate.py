@@ -301,8 +301,8 @@ class Simulation:
     def evaluated(self, asked: int) -> Signal:
         """What comes of an evaluation."""
         frame = self.execution.asked[asked]
-        template, scope = evaluation(self.machine, self.execution, frame, self.moment())
-        return signals.Evaluated(asked, self.render(template, scope))
+        wanted = evaluation(self.machine, self.execution, frame, self.moment())
+        return signals.Evaluated(asked, None if wanted is None else self.render(*wanted))
 
     def render(self, template: Template, scope: Scope) -> Value | Failure:
         """What an expression comes to outside of a decision."""

@@ -39,9 +39,10 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     try:
         arguments = dataflow.arguments(step, execution, frame, moment, token)
     except dataflow.Wanted as wanted:
-        if token is not None:  # (what the frame will ask with is not known yet, but which frame it is)
-            wanted.token = frame.token or _token(execution, frame.seq, moment)
-        raise
+        if token is None:
+            raise
+        lasting = frame.token or _token(execution, frame.seq, moment)  # (which event will ask is not known yet)
+        raise dataflow.Wanted(wanted.field, wanted.template, wanted.scope, lasting) from None
     dataflow.within(execution, arguments, resource.sized, "provided parameters")
     raw = dataflow.scope(execution, frame, frame.input)
     timeout, heartbeat = dataflow.literal(state.timeout_seconds), dataflow.literal(state.heartbeat_seconds)

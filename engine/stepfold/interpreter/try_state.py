@@ -238,7 +238,10 @@ class Trial:
         if frame.evaluating is None:
             raise AssertionError("there is nothing to evaluate")
         field = frame.evaluating.field
-        template, seen = evaluation(self.machine, self.execution, frame, moment)
+        if (wanted := evaluation(self.machine, self.execution, frame, moment)) is None:
+            self._tell(facts.EvaluationAnswered(field), moment)
+            return
+        template, seen = wanted
         try:
             value = template.render(self._scope(seen), moment)
         except QueryError as error:

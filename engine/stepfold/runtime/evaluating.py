@@ -22,10 +22,12 @@ SECONDS = 5.0
 """How long one evaluation may take."""
 
 
-async def evaluate(machine: Machine, execution: Execution, effect: Evaluate, moment: Moment) -> Value | Failure:
-    """Render the field that a frame waits for; its failure where that fails, or takes too long."""
+async def evaluate(machine: Machine, execution: Execution, effect: Evaluate, moment: Moment) -> Value | Failure | None:
+    """Render the field that a frame waits for; its failure where that fails, or takes too long. None: not needed."""
     frame = execution.frames[effect.frame]
-    template, scope = evaluation(machine, execution, frame, moment)
+    if (wanted := evaluation(machine, execution, frame, moment)) is None:
+        return None
+    template, scope = wanted
     return await elsewhere(effect.field, template, scope, moment, jsonata=machine.steps[frame.state].jsonata)
 
 
