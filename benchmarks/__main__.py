@@ -155,8 +155,8 @@ What decides them: the event loop's one core. In a profile of a Map, about a thi
 the rest is tickets, tasks and rows. The writer's thread overlaps with it, but not wholly: with a window of 40 the loop
 was off the processor for about a third of the time, with one of 200 for about a fifth, on a machine that was not idle.
 
-Of coming back to a long log, about two thirds is decoding and folding, the rest rows and their checksums. Short logs are
-read some at once, for what each costs is the waking of a thread.
+Of coming back to a long log, about two thirds is decoding and folding, the rest rows and their checksums. Short logs
+are read some at once, for what each costs is the waking of a thread.
 
 Beside other engines, on the same work in the same run; and half of the highest load, to see whether anything grows:
 
