@@ -81,6 +81,12 @@ class ExecutionLimitExceeded(CallerError):
     code = "ExecutionLimitExceeded"
 
 
+class Throttled(CallerError):
+    """More is asked for than can be written: come again in a moment (AWS's SDKs do that by themselves)."""
+
+    code = "ThrottlingException"
+
+
 class StateMachineTypeNotSupported(CallerError):
     """The operation is not for machines of this type."""
 

@@ -54,6 +54,17 @@ class StoreError(Exception):
     """A store that cannot be opened or read as it is: locked, newer, damaged, no space; the message says what to do."""
 
 
+MOST_MESSAGES = 10_000
+"""So many messages wait for one stream at most."""
+
+
+class Full(StoreError):
+    """As many messages wait for a stream as may: its owner does not take them."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"{MOST_MESSAGES} messages wait for {stream} already: nobody takes them")
+
+
 class Damaged(StoreError):
     """One stream cannot be read on: what stands at event number `event` is not what was written there.
 
@@ -185,7 +196,7 @@ class Store(Protocol):
         ...
 
     async def post(self, stream: str, body: bytes) -> int:
-        """Leave a message for the owner of a stream; returns its id once durable."""
+        """Leave a message for the owner of a stream; returns its id once durable. Raises Full."""
         ...
 
     async def peek(self, stream: str) -> list[Message]:
@@ -238,6 +249,10 @@ class Store(Protocol):
 
     async def health(self) -> Health:
         """How the store is."""
+        ...
+
+    async def recovered(self) -> bool:
+        """Whether what closed it for writing seems to be over, so that it is worth a try to open it anew."""
         ...
 
     async def backup(self, path: str) -> None:

@@ -15,8 +15,10 @@ from typing import Any
 import anyio
 
 from stepfold_store.contract import (
+    MOST_MESSAGES,
     Conflict,
     Entry,
+    Full,
     Health,
     Lease,
     LeaseLost,
@@ -151,8 +153,11 @@ class MemoryStore:
     async def post(self, stream: str, body: bytes) -> int:
         """Leave a message."""
         self._open()
+        waiting = self._inbox.setdefault(stream, {})
+        if len(waiting) >= MOST_MESSAGES:
+            raise Full(stream)
         self._posted += 1
-        self._inbox.setdefault(stream, {})[self._posted] = body
+        waiting[self._posted] = body
         return self._posted
 
     async def peek(self, stream: str) -> list[Message]:
@@ -260,6 +265,10 @@ class MemoryStore:
         """How the store is."""
         details = {"streams": len(self._streams), "entries": len(self._entries)}
         return Health(self._closed is None, self._closed, details)
+
+    async def recovered(self) -> bool:
+        """Never: what was in it is gone."""
+        return False
 
     async def backup(self, path: str) -> None:
         """Refuse: there is nothing that could outlive the process."""

@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 
 import aiosqlite
 import anyio
+import anyio.to_thread
 import structlog
 
 from stepfold_store import sqlite_file, sqlite_rows
 from stepfold_store.contract import (
     Durability,
     Entry,
+    Full,
     Health,
     Lease,
     Message,
@@ -44,9 +46,6 @@ GROUP_BYTES = 8 << 20
 """Bytes after which a waiting group is full and the next begins."""
 WRITE_BYTES = 2 << 10
 """What a write weighs besides what it carries, so that a group of very many small ones is full too."""
-WAL_ALARM = 256 << 20
-"""Size of the write-ahead log past which `health` warns: some reader holds it up."""
-
 log = structlog.get_logger("stepfold.store")
 
 
@@ -107,6 +106,7 @@ class SqliteStore:
         self._groups: deque[_Group] = deque()
         self._wake = asyncio.Event()
         self._submitted = 0
+        self._alarm = sqlite_file.WalAlarm(path)
         self._watched: dict[str, _Watched] = {}
         self._reason: str | None = None
         self._cause = ""
@@ -211,6 +211,7 @@ class SqliteStore:
                     raise
                 return
             self._decide(group)
+            self._alarm.look()
             if self._watched:
                 self._tell(grown)
 
@@ -225,10 +226,10 @@ class SqliteStore:
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         self._cause = f"{name}: {error}"
         self._reason = f"{self._path}: a commit failed ({self._cause}); open the store anew to see what was written"
-        log.error(
-            "store_closed_for_writing", path=str(self._path), error=name, errno=getattr(error, "sqlite_errorcode", None)
-        )
-        self._reject()
+        self._reject()  # first of all: the log may go to the very disk that is full
+        errno = getattr(error, "sqlite_errorcode", None)
+        with contextlib.suppress(OSError):
+            log.error("store_closed_for_writing", path=str(self._path), error=name, errno=errno)
 
     def _reject(self) -> None:
         for group in self._groups:
@@ -247,7 +248,8 @@ class SqliteStore:
     async def post(self, stream: str, body: bytes) -> int:
         """Leave a message."""
         number = await self._job(Writer.post, len(body), stream, body)
-        assert number is not None  # noqa: S101
+        if number is None:
+            raise Full(stream)
         return number
 
     async def claim(self, owner: str, *, until: int, limit: int, now: int) -> list[Lease]:
@@ -350,9 +352,13 @@ class SqliteStore:
             "backlog": self.backlog,
             **sqlite_file.sizes(self._path),
         }
-        if details["wal_bytes"] > WAL_ALARM:
+        if details["wal_bytes"] > sqlite_file.WAL_ALARM:
             details["warning"] = "the write-ahead log is large: some process reads without end"
         return Health(self._reason is None, self._reason, details, self._cause or None)
+
+    async def recovered(self) -> bool:
+        """Whether the disk takes writes again, as a small file beside the store tells."""
+        return await anyio.to_thread.run_sync(sqlite_file.takes_writes, self._path)
 
     async def backup(self, path: str) -> None:
         """An online copy; writing goes on meanwhile."""

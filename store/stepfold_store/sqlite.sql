@@ -106,6 +106,9 @@ DELETE FROM inbox WHERE id = ? AND stream = ?;
 -- name: post
 INSERT INTO inbox (stream, body) VALUES (?, ?);
 
+-- name: waiting
+SELECT count(*) FROM inbox WHERE stream = ?;
+
 -- name: peek
 SELECT id, stream, body FROM inbox WHERE stream = ? ORDER BY id;
 

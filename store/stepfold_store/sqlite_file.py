@@ -18,12 +18,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import aiosqlite
+import structlog
 
 from stepfold_store.contract import Durability, StoreError
 from stepfold_store.sqlite_rows import SQL
 
+log = structlog.get_logger("stepfold.store")
+
 FORMAT = 1
 APPLICATION = 0x53544650  # "STFP", as `file` and the header of the database show it
+
+WAL_ALARM = 256 << 20
+"""Bytes of the write-ahead log past which `health` and a line of the log warn: some reader holds it up."""
+WAL_KEPT = 64 << 20
+"""Bytes to which it shrinks once that reader is gone."""
+WAL_LOOK = 64
+"""Its size is looked at every so many commits."""
+PROBE_BYTES = 1 << 20
+"""What a disk must take before it is believed that it takes writes again."""
 
 _SYNCHRONOUS: dict[Durability, str] = {"full": "FULL", "os": "NORMAL"}
 _REMEDY = "restore it from a backup, or save what can be read with `sqlite3 FILE .recover`"
@@ -120,7 +132,7 @@ def set_up(db: sqlite3.Connection, path: Path, durability: Durability) -> None:
         db.execute(SQL["free_all"])
         db.execute("COMMIT")
         db.execute("PRAGMA wal_autocheckpoint = 1000")
-        db.execute("PRAGMA journal_size_limit = 67108864")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
         db.execute("PRAGMA cache_size = -16384")
         db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
 
@@ -193,6 +205,48 @@ def copy(db: sqlite3.Connection, path: Path) -> None:
     finally:
         part.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def takes_writes(path: Path) -> bool:
+    """Whether a file beside the store can be written and synced, large enough to be worth a try."""
+    probe = path.with_name(f"{path.name}.probe")
+    try:
+        descriptor = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            written = os.pwrite(descriptor, bytes(PROBE_BYTES), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+            probe.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return written == PROBE_BYTES
+
+
+class WalAlarm:
+    """Says once in the log that the write-ahead log has grown too large, and once that it is small again.
+
+    It is folded back into the file every thousand pages, but never past the oldest reader's moment; our own readers
+    keep none between two calls.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._commits = 0
+        self._is_large = False
+
+    def look(self) -> None:
+        """After a commit."""
+        self._commits += 1
+        if self._commits % WAL_LOOK:
+            return
+        size = sizes(self._path)["wal_bytes"]
+        if not self._is_large and size > WAL_ALARM:
+            self._is_large = True
+            log.warning("wal_is_large", path=str(self._path), bytes=size, remedy="end the process that reads so long")
+        elif self._is_large and size <= WAL_ALARM // 2:
+            self._is_large = False
+            log.info("wal_is_small_again", path=str(self._path), bytes=size)
 
 
 def sizes(path: Path) -> dict[str, int]:

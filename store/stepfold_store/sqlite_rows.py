@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from stepfold_store.contract import (
+    MOST_MESSAGES,
     Conflict,
     Damaged,
     Entry,
@@ -202,7 +203,9 @@ class Writer:
         self._consumed.clear()
 
     def post(self, stream: str, body: bytes) -> int | None:
-        """Leave a message."""
+        """Leave a message; None where too many are waiting."""
+        if self.db.execute(SQL["waiting"], (stream,)).fetchone()[0] >= MOST_MESSAGES:
+            return None
         return self.db.execute(SQL["post"], (stream, body)).lastrowid
 
     def put(self, entries: Sequence[Entry], texts: Sequence[tuple[str, bytes]]) -> None:

@@ -9,7 +9,7 @@ from stepfold.errors import ExecutionDoesNotExist
 from stepfold.names import Home
 from stepfold.service.asgi import app
 from stepfold.service.wire import shapes
-from stepfold.service.wire.protocol import CONTENT_TYPE, TARGET, timestamp
+from stepfold.service.wire.protocol import CONTENT_TYPE, TARGET, Condition, timestamp
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orders"
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:orders:one"
@@ -42,6 +42,7 @@ class FakeService:
     def __init__(self):
         self.calls = []
         self.is_ready = True
+        self.condition = Condition("ok")
         self.polling, self.left = anyio.Event(), anyio.Event()
         self.operations = {
             "StartExecution": start, "DescribeExecution": describe, "StopExecution": stop, "GetActivityTask": poll,
@@ -49,6 +50,9 @@ class FakeService:
 
     def ready(self):
         return self.is_ready
+
+    async def health(self):
+        return self.condition
 
 
 @pytest.fixture

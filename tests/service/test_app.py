@@ -20,6 +20,7 @@ from stepfold.service import serving
 from stepfold.service.asgi import app
 from stepfold.service.serving import BindRefused, serve
 from stepfold.service.wire.keys import Allow, Key
+from stepfold.service.wire.protocol import Condition
 
 from .conftest import EXECUTION, MACHINE, ask, client, told
 
@@ -96,6 +97,12 @@ async def test_any_host_where_that_is_asked_for_or_keys_are(service):
 async def test_health_and_readiness(http, service):
     assert (await http.get("/health")).json() == {"status": "ok"}
     assert (await http.get("/ready")).status_code == 200
+    service.condition = Condition("read-only", "SQLITE_FULL: database or disk is full", {"setAside": 2})
+    told = {"status": "read-only", "cause": "SQLITE_FULL: database or disk is full", "setAside": 2}
+    for path in ("/health", "/ready"):
+        answer = await http.get(path)
+        assert (answer.status_code, answer.json()) == (503, told)
+    service.condition = Condition("ok")
     service.is_ready = False
     assert (await http.get("/ready")).status_code == 503
     assert (await http.get("/health")).status_code == 200

@@ -14,7 +14,17 @@ import pytest
 import structlog
 from tests.store.rows import everything, fate, record
 
-from stepfold_store import Conflict, Entry, StoreClosed, StoreError, open_reader, open_store, sqlite_file
+from stepfold_store import (
+    Conflict,
+    Entry,
+    StoreClosed,
+    StoreError,
+    open_reader,
+    open_store,
+    sqlite_file,
+    sqlite_rows,
+)
+from stepfold_store.contract import Full
 
 pytestmark = pytest.mark.anyio
 
@@ -371,6 +381,82 @@ async def test_the_wal_stays_small(store):
     details = (await store.health()).details
     assert details["file_bytes"] > 20_000_000
     assert details["wal_bytes"] < 8_000_000
+
+
+async def test_a_reader_that_holds_a_moment_is_told_of_and_the_log_shrinks_when_it_is_gone(path, monkeypatch):
+    monkeypatch.setattr(sqlite_file, "WAL_ALARM", 8 << 20)
+    monkeypatch.setattr(sqlite_file, "WAL_KEPT", 2 << 20)
+    store = await open_store(path)
+    version = 0
+
+    async def write(megabytes):
+        nonlocal version
+        for _ in range(megabytes * 16):
+            await store.submit("s", version, [record(version + 1, word="A" * 65_000)])
+            version += 1
+
+    async def wal():
+        return (await store.health()).details["wal_bytes"]
+
+    await write(20)
+    quiet = await wal()
+    assert quiet < 8 << 20, "without such a reader it stays small"
+    with structlog.testing.capture_logs() as logs, closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM log").fetchone()
+        await write(20)
+        assert await wal() > 16 << 20, "what the reader may still want to see is kept"
+        assert [line["event"] for line in logs] == ["wal_is_large"]
+        assert "reads without end" in (await store.health()).details["warning"]
+        reader.rollback()
+        await write(20)
+        assert await wal() <= 8 << 20
+    assert [line["event"] for line in logs] == ["wal_is_large", "wal_is_small_again"]
+    assert "warning" not in (await store.health()).details
+    await store.close()
+
+
+async def test_an_inbox_that_nobody_empties_takes_no_more(store, monkeypatch):
+    monkeypatch.setattr(sqlite_rows, "MOST_MESSAGES", 3)
+    assert [await store.post("s", b"") for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(Full, match="wait for s already"):
+        await store.post("s", b"")
+    await store.post("t", b"")
+    await store.submit("s", 0, [record(1)], consumed=[2])
+    await store.post("s", b"")
+
+
+async def test_what_waits_for_the_disk_is_counted_in_bytes_too(store):
+    arrived, go_on = threading.Event(), threading.Event()
+    tamper(store, before=lambda: arrived.set() or go_on.wait(10))
+    first = store.submit("s", 0, [record(1)])
+    await anyio.to_thread.run_sync(arrived.wait)
+    rest = [store.submit("s", number, [record(number + 1, word="A" * 1_000)]) for number in range(1, 5)]
+    assert store.backlog == 5
+    assert 4_000 < store.backlog_bytes < 6_000
+    go_on.set()
+    for ticket in [first, *rest]:
+        await ticket
+    assert (store.backlog, store.backlog_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("end", ["closed", "killed", "failed"])
+async def test_whether_the_one_before_was_killed_is_known(path, end):
+    if end == "killed":
+        with child(HOLD, path) as holder:
+            holder.stdout.readline()
+            holder.kill()
+    else:
+        store = await open_store(path)
+        assert not store.orphaned, "a new store"
+        if end == "failed":
+            tamper(store, before=lambda: 1 / 0)
+            with structlog.testing.capture_logs():
+                assert await fate(store.submit("s", 0, [record(1)])) is StoreClosed
+        await store.close()
+    store = await open_store(path)
+    assert store.orphaned == (end == "killed")
+    await store.close()
 
 
 # Damage

@@ -6,11 +6,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anyio
 import click
 import msgspec
 
@@ -23,9 +24,11 @@ from stepfold.names import Home
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.outside import Outside
 from stepfold.runtime.projects import register_functions
+from stepfold_store import StoreClosed, StoreError
 
 from .follow import output_line
 from .outcome import Exit, Refused, complain
+from .reopening import Reopening
 from .running import mark, reach_outside, remember, remembered, writing
 from .screen import Screen
 
@@ -74,30 +77,61 @@ async def serve_site(site: Site) -> Exit:
         told.flush()
 
     with _asked_to_stop() as asked:
-        async with writing(site.store) as store:
-            engine = Engine(store, limits=limits, home=site.home)
-            engine.workers.complete = True
-            service = StepFunctions(engine)
-            hear = None if site.log_file is None else _appended(site.log_file)
-            Outward(service, on_line=hear, on_status=hear)
-            for project in projects.values():
-                register_functions(
-                    engine, project, on_output=heard, environment=environment(site.host, port, signed=keys is not None)
-                )
-            reach_outside(engine, site.outside)
-            async with engine:
-                for template, project in projects.items():
-                    for machine in project.machines:
-                        await _give(engine, machine, template)
+        engine = Engine(limits=limits, home=site.home)
+        engine.workers.complete = True
+        service = StepFunctions(engine)
+        hear = None if site.log_file is None else _appended(site.log_file)
+        Outward(service, on_line=hear, on_status=hear)
+        for project in projects.values():
+            register_functions(
+                engine, project, on_output=heard, environment=environment(site.host, port, signed=keys is not None)
+            )
+        reach_outside(engine, site.outside)
 
-                def announce(line: str) -> None:
-                    click.echo(line)
-                    if asked():  # after the last look below, and before the server heard signals itself
-                        signal.raise_signal(signal.SIGTERM)
+        def announce(line: str) -> None:
+            click.echo(line)
+            if asked():  # after the last look below, and before the server heard signals itself
+                signal.raise_signal(signal.SIGTERM)
 
-                if not asked():
-                    await serve(service, host=site.host, port=port, keys=keys, hosts=site.hosts, announce=announce)
+        async def answer() -> None:
+            if not asked():
+                await serve(service, host=site.host, port=port, keys=keys, hosts=site.hosts, announce=announce)
+
+        await _keep_open(engine, site.store, projects, answer)
     return Exit.OK
+
+
+async def _keep_open(
+    engine: Engine, location: str, projects: Mapping[Path, Project], answer: Callable[[], Awaitable[None]]
+) -> None:
+    """Open the engine with what templates give, have it answer, and open it anew whenever its store has failed."""
+    over = anyio.Event()
+
+    async def answered() -> None:
+        try:
+            await answer()
+        finally:
+            over.set()
+
+    async with anyio.create_task_group() as group:
+        reopening = Reopening(over)
+        answers = goes_on = False
+        while not answers or goes_on:
+            try:
+                async with writing(location) as store:
+                    engine.use(store)
+                    async with engine:
+                        for template, project in projects.items():
+                            for machine in project.machines:
+                                await _give(engine, machine, template)
+                        if not answers:
+                            group.start_soon(answered)
+                            answers = True
+                        goes_on = await reopening.wanted(store)
+            except (StoreError, StoreClosed) as error:
+                if not answers:
+                    raise
+                goes_on = await reopening.failed(error)
 
 
 async def _give(engine: Engine, machine: ProjectMachine, template: Path) -> None:

@@ -19,8 +19,10 @@ from stepfold.interpreter.signals import Signal
 from stepfold.language.failures import Failure
 from stepfold.names import read_token
 from stepfold.query.values import NotAdmitted, Value, admit
+from stepfold_store.contract import Store
 
 from .activities import Activities
+from .bounds import Bounds
 from .run import Run
 
 
@@ -33,6 +35,13 @@ class Polled(NamedTuple):
 
 class Listener(Protocol):
     """What is asked of the engine."""
+
+    bounds: Bounds
+
+    @property
+    def store(self) -> Store:
+        """Where answers go."""
+        ...
 
     async def alive(self, arn: str) -> Run | None:
         """The run of an execution; None where it has ended or is not known."""
@@ -88,4 +97,5 @@ class Callbacks:
             raise TaskTimedOut("Task Timed Out: 'Provided task does not exist anymore'")
         if not hmac.compare_digest((frame.waits.token or "").encode(), token.encode()):
             raise InvalidToken("Invalid Token: 'Invalid token'")
+        self._engine.bounds.check_backlog(self._engine.store)
         await self._engine.tell(run, signal(frame.waits.asked))

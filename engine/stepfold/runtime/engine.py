@@ -41,6 +41,7 @@ from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
 
 from . import catalog, nested, redriving, resuming, starting
 from .activities import Activities
+from .bounds import Bounds
 from .callbacks import Callbacks
 from .catalog import Description, Summary
 from .claims import Claims
@@ -74,7 +75,7 @@ class Engine:
 
     `store` is a URL for `stepfold_store.open_store`, a path, or an open store (which the engine then closes too).
     `work` are Python callables, registered under their own names. `limits` binds new executions. `clock` and `seed`
-    hand in time and chance; `home` is where its ARNs say it is.
+    hand in time and chance; `home` is where its ARNs say it is; `bounds` is how much it takes on at once.
     """
 
     def __init__(
@@ -87,8 +88,10 @@ class Engine:
         seed: int | None = None,
         home: Home | None = None,
         calls: int = CALLS_IN_FLIGHT,
+        bounds: Bounds | None = None,
     ) -> None:
         self.limits = limits or Limits.local()
+        self.bounds = bounds or Bounds()
         self.clock = clock or SystemClock()
         self.home = home or Home()
         self.workers = Workers(home=self.home, in_flight=calls)
@@ -222,6 +225,10 @@ class Engine:
             self.lately = Lately()
             self.awaited.clear()
             self.maps.clear()
+
+    def use(self, store: Store) -> None:
+        """Take this store at the next opening: the same one, opened anew, say."""
+        self._source = store
 
     @property
     def is_open(self) -> bool:

@@ -182,6 +182,7 @@ async def _new(engine: Host, target: Target, wish: Wanted, *, kept: bool) -> tup
     machine = await engine.registry.machine(target.definition, target.row.type)
     name, unique = wish.name or engine.chance.name(engine.clock.now()), engine.chance.uuid()
     arn = engine.home.express(target.row.name, name, unique)
+    starting.check_room(engine)
     started = starting.first_fact(engine, target, machine, wish, arn, name)
     return begin(engine, machine, bounded(started, machine), kept=kept)
 

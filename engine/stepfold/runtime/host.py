@@ -11,6 +11,7 @@ import anyio
 from stepfold.language.limits import Limits
 from stepfold.names import Home
 
+from .bounds import Bounds
 from .clock import Chance
 from .lately import Committed, Lately
 from .machines.registry import Registry
@@ -31,6 +32,7 @@ class Host(World[Run], Protocol):
     awaited: dict[str, Callable[[Run], None]]
     registry: Registry
     limits: Limits
+    bounds: Bounds
     home: Home
     chance: Chance
 

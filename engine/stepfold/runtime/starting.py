@@ -22,9 +22,6 @@ from .machines.registry import Target
 from .run import Run
 from .world import closed
 
-OPEN_EXECUTIONS = 100_000
-"""How many executions may be open in one process (reliability notes, section 8)."""
-
 
 class Wanted(NamedTuple):
     """What a start asks for: the input and, where it came as text, that text; the caller's name and trace header.
@@ -80,9 +77,10 @@ def in_case(wish: Wanted, target: Target, mocks: Mocks | None, case: str | None)
 
 
 def check_room(engine: Host) -> None:
-    """Raises ExecutionLimitExceeded where one execution more would not fit into memory."""
-    if len(engine.runs) >= OPEN_EXECUTIONS:
-        raise ExecutionLimitExceeded(f"{OPEN_EXECUTIONS} executions are open; more would not fit into memory")
+    """Raises ExecutionLimitExceeded, Throttled where one execution more would not fit into memory."""
+    if len(engine.runs) >= (most := engine.bounds.executions):
+        raise ExecutionLimitExceeded(f"{most} executions are open; more would not fit into memory")
+    engine.bounds.check_backlog(engine.store)
 
 
 def first_fact(engine: Host, target: Target, machine: Machine, wish: Wanted, arn: str, name: str) -> ExecutionStarted:
@@ -111,7 +109,7 @@ def first_fact(engine: Host, target: Target, machine: Machine, wish: Wanted, arn
 async def start(engine: Host, target: Target, wish: Wanted) -> Begun:
     """Start an execution, or give the running one of the same name and input (API notes, section 3).
 
-    Raises ExecutionAlreadyExists, ExecutionLimitExceeded.
+    Raises ExecutionAlreadyExists, ExecutionLimitExceeded, Throttled.
     """
     check_room(engine)
     known = wish.name or wish.origin
@@ -127,6 +125,7 @@ async def start(engine: Host, target: Target, wish: Wanted) -> Begun:
         if (entry := await engine.store.entry(catalog.EXECUTION, arn)) is not None:
             return await _existing(engine, entry, wish)
         raise other.broken or closed()
+    check_room(engine)  # thousands may have come this far since it was asked
     run = Run(engine, machine, Execution(), catalog.stream_of(arn))
     told = run.decide(signals.Begin(first_fact(engine, target, machine, wish, arn, name)))
     if told is None:

@@ -3,9 +3,10 @@
     app(service)                                  # loopback: any signature or none, Host checked
     app(service, keys=load_keys("keys.toml"))     # every request verified
 
-`POST /` is the API, `GET /health` says that the process answers, `GET /ready` that it takes work. Without keys the Host
-header must be a loopback name, or one that you list, because a page in a browser can reach loopback by a name of its
-own; with keys a page cannot sign, and any Host is taken. No answer ever carries a CORS header.
+`POST /` is the API, `GET /health` says that the process answers and can write, or why it cannot, `GET /ready` that it
+takes work. Without keys the Host header must be a loopback name, or one that you list, because a page in a browser can
+reach loopback by a name of its own; with keys a page cannot sign, and any Host is taken. No answer ever carries a CORS
+header.
 """
 
 from __future__ import annotations
@@ -46,11 +47,15 @@ def app(
 
     async def health(request: Request) -> JSONResponse:
         del request
-        return JSONResponse({"status": "ok"})
+        condition = await service.health()
+        return JSONResponse(condition.plain(), 503 if condition.status == "read-only" else 200)
 
     async def ready(request: Request) -> JSONResponse:
         del request
-        return JSONResponse({"status": "ready"}) if door.ready else JSONResponse({"status": "busy"}, 503)
+        if not door.ready:
+            return JSONResponse({"status": "busy"}, 503)
+        condition = await service.health()
+        return JSONResponse({"status": "ready"}) if condition.writes else JSONResponse(condition.plain(), 503)
 
     api: ASGIApp = _Api(door, body_bytes, body_seconds)
     routes = [

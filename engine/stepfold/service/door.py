@@ -98,6 +98,8 @@ class Door:
         if self.keys is not None:
             key = verify(call, self.keys, self._now())
             said["key"] = key.id
+        if not self.service.ready():
+            raise protocol.Refusal("ServiceUnavailable", "The engine is not open", status=503)
         request = protocol.read(name, call.body)
         if key is not None:
             authorize(key, name, request, self.service.home)

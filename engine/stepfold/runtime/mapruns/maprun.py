@@ -47,7 +47,6 @@ from stepfold.runtime import catalog
 from stepfold.runtime.evaluating import elsewhere
 from stepfold.runtime.host import Host
 from stepfold.runtime.run import Run
-from stepfold.runtime.starting import OPEN_EXECUTIONS
 from stepfold_store.contract import Conflict, StoreClosed
 
 from . import tallies
@@ -411,7 +410,7 @@ class MapRun:
     def _room(self) -> int:
         """How many may begin in this turn. One is always let in, for those that wait for it may fill the memory."""
         ledger = self._ledger
-        free = max(OPEN_EXECUTIONS - len(self._host.runs), 0 if ledger.running else 1)
+        free = max(self._host.bounds.executions - len(self._host.runs), 0 if ledger.running else 1)
         return min(ledger.room, free, TOGETHER)
 
     def _redrive_some(self) -> list[int]:

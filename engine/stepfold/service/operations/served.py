@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from stepfold.names import Home
 from stepfold.runtime.engine import Engine
+from stepfold.service.wire.protocol import Condition
 
 from .bookmarks import Bookmarks
 
@@ -21,5 +24,18 @@ class Served:
         return self.engine.home
 
     def ready(self) -> bool:
-        """Whether work is taken."""
+        """Whether calls can be answered."""
         return self.engine.is_open
+
+    async def health(self) -> Condition:
+        """How the store is, and how many executions are set aside."""
+        engine = self.engine
+        if not engine.is_open:
+            return Condition("closed")
+        told: dict[str, Any] = {"setAside": len(engine.failed)} if engine.failed else {}
+        health = await engine.store.health()
+        if not health.writable:
+            return Condition("read-only", health.cause or "the store was closed", told)
+        if warning := health.details.get("warning"):
+            told["warning"] = warning
+        return Condition("ok", None, told)

@@ -48,6 +48,23 @@ Answer: TypeAlias = "Shape | Mapping[str, Any] | msgspec.Raw | None"
 Operation: TypeAlias = Callable[[Any, Any], Awaitable[Answer]]
 
 
+class Condition(NamedTuple):
+    """How a service is: `ok`, `closed` or `read-only`, and of the last why; what `told` adds is for a person."""
+
+    status: str
+    cause: str | None = None
+    told: Mapping[str, Any] = {}
+
+    @property
+    def writes(self) -> bool:
+        """Whether it takes work."""
+        return self.status == "ok"
+
+    def plain(self) -> dict[str, Any]:
+        """As it is answered."""
+        return {"status": self.status, **({} if self.cause is None else {"cause": self.cause}), **self.told}
+
+
 class Service(Protocol):
     """What the wire serves: the operations by their names, whether they may be called now, and where it is."""
 
@@ -60,7 +77,10 @@ class Service(Protocol):
         """Account, region and partition of its ARNs."""
 
     def ready(self) -> bool:
-        """Whether work is taken; False while it starts, stops, or its store has failed."""
+        """Whether calls can be answered; False while it starts or stops."""
+
+    async def health(self) -> Condition:
+        """How it is, and why."""
 
 
 class Refusal(CallerError):
