@@ -69,7 +69,7 @@ async def test_starts_that_come_faster_than_the_disk_are_throttled_in_flat_memor
 async def test_answers_from_outside_are_throttled_and_stops_are_not():
     store = Slow(MemoryStore())
     engine = Engine(store, bounds=Bounds(writes=3))
-    engine.work("send")(lambda event: None)
+    engine.work("send")(lambda _: None)
     async with engine:
         machine = await engine.create("machine", asks())
         async with anyio.create_task_group() as group:

@@ -1,0 +1,134 @@
+"""Expressions made to burn time or memory end in their own state's failure, and others go on meanwhile."""
+
+import json
+import resource
+import time
+
+import anyio
+import pytest
+from tests.runtime.world import call
+
+from stepfold import Engine, ExecutionFailed
+
+pytestmark = pytest.mark.anyio
+
+SECONDS = 8
+"""An attack is over by then: an evaluation is cut off after five seconds."""
+STALL = 1.0
+"""Nobody else waits longer than this for a turn, also on a machine with much else to do."""
+GROWTH = 1 << 30
+"""Memory of the process: an evaluation may take some hundred megabytes before its limits end it, and no more."""
+
+LOOPS = {
+    "recursion": "( $f := function($n) { 1 + $f($n + 1) }; $f(0) )",
+    "tail recursion": "( $f := function($n) { $f($n + 1) }; $f(0) )",
+    "a wide range": "[1..10000000]",
+    "a long text": "$pad('', 1000000000, 'x')",
+    "a text that doubles": "( $f := function($s, $n) { $n = 0 ? $s : $f($s & $s, $n - 1) }; $f('xxxxxxxx', 40) )",
+    "maps in maps": "$map([1..2000], function($a) { $map([1..2000], function($b) { $map([1..2000], $string) }) })",
+    "a sort": "$sort([1..100000], function($a, $b) { $string($a) > $string($b) })",
+}
+REGEXES = {
+    "nested plus": ("$contains($states.input.text, /(a+)+b/)", "a" * 50_000),
+    "alternatives": ("$match($states.input.text, /(a|aa)+$/)", "a" * 5_000 + "!"),
+    "backtracking": ("$replace($states.input.text, /(.*)*x/, 'y')", "a" * 5_000),
+}
+PATHS = {
+    "a regular expression": ("$.names[?(@ =~ /[a-z]+[0-9]/)]", {"names": ["a" * 4_000] * 1_000}),
+    "every descendant, again and again": ("$..*..*..*..*", json.loads("[" * 60 + "]" * 60)),
+}
+
+
+def jsonata(expression):
+    return {"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {
+        "Type": "Pass", "Output": {"size": "{% $count(" + expression + ") %}"}, "End": True}}}
+
+
+def path(expression):
+    return {"StartAt": "A", "States": {"A": {
+        "Type": "Pass", "Parameters": {"found.$": expression}, "ResultPath": "$.found", "End": True}}}
+
+
+class Beside:
+    """Executions that start and end all the time, and the longest time that one of them took."""
+
+    def __init__(self, engine, machine):
+        self.engine, self.machine = engine, machine
+        self.done, self.longest = 0, 0.0
+
+    async def go_on(self):
+        while True:
+            begun = time.monotonic()
+            assert await (await self.engine.start(self.machine, self.done)).result() == self.done
+            self.longest = max(self.longest, time.monotonic() - begun)
+            self.done += 1
+            await anyio.sleep(0.005)
+
+
+async def attacked(definition, given):
+    """What became of an execution that attacks; others got on meanwhile."""
+    engine = Engine()
+    engine.work("work")(echo)
+    async with engine:
+        beside = Beside(engine, await engine.create("good", call()))
+        machine = await engine.create("attack", definition)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        async with anyio.create_task_group() as group:
+            group.start_soon(beside.go_on)
+            await anyio.sleep(0.05)
+            begun = time.monotonic()
+            handle = await engine.start(machine, given)
+            outcome = None
+            with anyio.fail_after(2 * SECONDS):
+                try:
+                    outcome = await handle.result()
+                except ExecutionFailed as failed:
+                    outcome = failed
+            took = time.monotonic() - begun
+            await anyio.sleep(0.05)
+            group.cancel_scope.cancel()
+        assert took < SECONDS
+        assert beside.done > 2
+        assert beside.longest < STALL
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before < GROWTH
+        assert not engine.failed
+    return outcome
+
+
+async def echo(event):
+    return event
+
+
+@pytest.mark.parametrize("expression", LOOPS.values(), ids=list(LOOPS))
+async def test_an_expression_without_end_fails_its_state_alone(expression):
+    outcome = await attacked(jsonata(expression), {})
+    assert isinstance(outcome, ExecutionFailed)
+    assert outcome.error == "States.QueryEvaluationError"
+
+
+@pytest.mark.parametrize(("expression", "text"), REGEXES.values(), ids=list(REGEXES))
+async def test_a_regular_expression_made_to_backtrack(expression, text):
+    """It fails, or it is matched in no time; but it is nobody else's burden."""
+    outcome = await attacked(jsonata(expression), {"text": text})
+    assert isinstance(outcome, dict) or outcome.error == "States.QueryEvaluationError"
+
+
+@pytest.mark.parametrize(("expression", "given"), PATHS.values(), ids=list(PATHS))
+async def test_a_path_made_to_burn_time(expression, given):
+    outcome = await attacked(path(expression), given)
+    assert isinstance(outcome, dict) or outcome.error == "States.Runtime"
+
+
+async def test_thirty_stars():
+    stars = {"StartAt": "A", "States": {
+        "A": {"Type": "Choice", "Default": "No",
+              "Choices": [{"Variable": "$.text", "StringMatches": "*a" * 30 + "*b", "Next": "Yes"}]},
+        "Yes": {"Type": "Pass", "Result": "yes", "End": True}, "No": {"Type": "Pass", "Result": "no", "End": True},
+    }}
+    assert await attacked(stars, {"text": "a" * 20_000}) == "no"
+
+
+async def test_formats_walk_no_attributes():
+    formats = path("States.Format('{0.__class__} {} {a[0]}', $.a)")
+    outcome = await attacked(formats, {"a": 1})
+    assert "class '" not in json.dumps(outcome if isinstance(outcome, dict) else [outcome.error, outcome.cause])
