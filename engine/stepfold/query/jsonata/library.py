@@ -231,3 +231,13 @@ def compiled(source: str) -> jlens.Expression:
         raise SyntaxRefused(str(error)) from error
     except UnicodeEncodeError:
         raise SyntaxRefused("The expression holds half of a surrogate pair") from None
+
+
+def matches(body: str, text: str, *, ignore_case: bool = False) -> bool:
+    """Whether a regular expression, its slashes escaped, matches the whole text. Raises Overrun where it takes long."""
+    try:
+        found = compiled(f"$contains(text, /^(?:{body})$/{'i' if ignore_case else ''})")
+        said: bool = found.evaluate({"text": text}, None, **_UNHURRIED)
+    except (jlens.JlensError, SyntaxRefused):
+        raise Overrun from None
+    return said

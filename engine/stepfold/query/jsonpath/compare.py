@@ -102,12 +102,13 @@ def _ordered(holds: Callable[[Json, Json], bool]) -> _Holds:
 
 def _matches(value: Json, pattern: Json, meter: Meter) -> bool:
     """The whole text must match (Java's `matches`); other values than strings are read as their text."""
+    matched: Callable[[str], bool] = pattern.fullmatch
     if isinstance(value, str):
         meter.spend(len(value))
-        return pattern.fullmatch(value) is not None
+        return matched(value)
     if value is True or value is False:
-        return pattern.fullmatch("true" if value else "false") is not None
-    return is_number(value) and pattern.fullmatch(getattr(value, "literal", None) or str(value)) is not None
+        return matched("true" if value else "false")
+    return is_number(value) and matched(getattr(value, "literal", None) or str(value))
 
 
 def _in(value: Json, values: Json, meter: Meter) -> bool:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from stepfold.query.values import Json, Number
 
+from .patterns import Matcher
 from .syntax import (
     Argument,
     Call,
@@ -318,7 +319,7 @@ class _Reader:
             flags |= _FLAGS[self.text[self.at]]
             self.at += 1
         try:
-            return Pattern(re.compile(body.replace("\\/", "/"), flags))
+            return Pattern(Matcher(body, flags))
         except (re.error, OverflowError, RecursionError) as error:
             self.fail(f"the pattern is not valid: {error}", start)
 

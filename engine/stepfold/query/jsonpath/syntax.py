@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from stepfold.query.values import Json
+
+from .patterns import Matcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Constant:
 class Pattern:
     """`/regular expression/flags`."""
 
-    pattern: re.Pattern[str]
+    pattern: Matcher
 
 
 @dataclass(frozen=True, slots=True)
