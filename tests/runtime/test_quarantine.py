@@ -18,7 +18,7 @@ from stepfold.runtime import at_rest, catalog, quarantine
 from stepfold.runtime import run as runs
 from stepfold.runtime.claims import MOST
 from stepfold.runtime.doctor import examine
-from stepfold_store import open_store
+from stepfold_store import StoreClosed, open_store
 from stepfold_store.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -216,6 +216,30 @@ async def test_what_waits_or_gets_on_or_was_closed_in_order_is_never_set_aside(c
             await until(lambda calls=calls: len(calls) >= 3)
             assert not engine.failed
             assert engine.runs.keys() == {waits.arn, asked.arn, hangs.arn, loops.arn}
+
+
+class FullLater(Around):
+    """A store whose disk is full when it is closed."""
+
+    full = False
+
+    async def put(self, *arguments, **more):
+        if self.full:
+            raise StoreClosed("the disk is full")
+        await self.inner.put(*arguments, **more)
+
+
+async def test_openings_that_ended_in_order_on_a_full_disk_are_held_against_nobody():
+    disk = MemoryStore()
+    async with Engine(Around(disk)) as engine:
+        handle = await engine.start(await engine.create("machine", call()))
+        await let_go_on()
+    for _ in range(2 * MOST):
+        store = FullLater(disk)
+        async with Engine(store) as engine:
+            await let_go_on()
+            assert engine.runs.keys() == {handle.arn}
+            store.full = True
 
 
 async def test_a_decision_that_raises_at_every_opening_is_set_aside_after_three(monkeypatch):
