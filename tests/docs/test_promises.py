@@ -1,0 +1,55 @@
+"""docs/promises.md: every test that it names is there, every fault test is named, every promise has its mutant."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| (P\d+) \| (.+?) \| (.+?) \| (.+?) \| (.*?) ?\|$", PAGE, flags=re.MULTILINE)
+BROKEN_ELSEWHERE = {"P4"}
+"""Those whose mutants are the laws' (tests/laws/test_mutants.py)."""
+
+
+def named_in(*folders):
+    return {
+        name
+        for folder in folders
+        for path in (ROOT / "tests" / folder).rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    }
+
+
+def test_each_promise_is_a_sentence_with_a_test_and_what_was_tried():
+    assert [row[0] for row in ROWS] == [f"P{number}" for number in range(1, 22) if number != 20]
+    for number, promise, tests, tried, _ in ROWS:
+        assert promise.endswith("."), number
+        assert re.findall(r"`test_\w+`", tests), number
+        assert tried, number
+
+
+def test_every_test_that_is_named_is_there():
+    named = set(re.findall(r"`(test_\w+)`", PAGE))
+    assert named <= named_in("faults", "laws", "runtime")
+
+
+def test_every_fault_test_is_named():
+    assert named_in("faults") <= set(re.findall(r"`(test_\w+)`", PAGE))
+
+
+def test_every_promise_is_broken_by_a_mutant_that_its_test_catches():
+    from tests.faults import mutants, test_mutants
+
+    assert mutants.TABLE.keys() == test_mutants.TABLE.keys()
+    broken = {promise for _, promises in mutants.TABLE.values() for promise in promises}
+    assert broken | BROKEN_ELSEWHERE == {row[0] for row in ROWS}
+    tests = {number: tests for number, _, tests, *_ in ROWS}
+    for name, (_, promises) in mutants.TABLE.items():
+        test = test_mutants.TABLE[name][1]
+        assert any(test in tests[promise] for promise in promises), f"{test} stands at none of {promises}"
+
+
+def test_readers_and_builders_are_led_to_it(readme, architecture):
+    assert "docs/promises.md" in readme.links()
+    assert "docs/promises.md" in architecture.links()
