@@ -100,7 +100,7 @@ def test_at_every_write_and_sync(fault, checkpoint, nurseries, tmp_path, figures
     assert counts["pwrite64"] > 100
     assert counts["fdatasync"] > 5
     ended = Counter(sweep(nurseries, tmp_path, fault, points_of(counts), checkpoint=checkpoint))
-    assert len(ended) > 1, "some were struck, some had ended"
+    assert ended.total() > ended[0], "some were struck"
     figures.append(f"faults: {fault} at {ended.total()} calls (checkpoint at {checkpoint} pages), exit codes "
                    + ", ".join(f"{code}: {many}" for code, many in sorted(ended.items())))
 
