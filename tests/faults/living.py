@@ -185,8 +185,8 @@ class World:
     async def _answer_outside(self, engine, run, waits):
         place, attempt, at = await self._place(run.execution.started.arn, waits.asked)
         answer = self.made.script(Asked(place, attempt, waits.resource, waits.arguments))
-        if waits.activity and not waits.started and await engine.callbacks.poll(waits.resource, seconds=1) is None:
-            return
+        while waits.activity and not waits.started and waits.asked in run.execution.asked:
+            await engine.callbacks.poll(waits.resource, seconds=1)  # (which may be given another's task first)
         if answer.outcome is None:
             await anyio.sleep_forever()
         left = at + answer.after - engine.clock.now()  # (no engine's crash delays whoever is outside)
