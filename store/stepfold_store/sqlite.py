@@ -141,7 +141,7 @@ class SqliteStore:
         reader = self._readers[self._turn]
         try:
             return await self._hop(reader, work, reader._conn, *arguments)  # noqa: SLF001
-        except sqlite3.DatabaseError as error:
+        except sqlite_rows.UNREADABLE as error:
             raise StoreError(f"{self._path} cannot be read: {error}") from error
 
     # Writing

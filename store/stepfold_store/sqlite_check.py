@@ -17,7 +17,7 @@ from typing import NamedTuple
 import anyio.to_thread
 
 from stepfold_store import sqlite_file
-from stepfold_store.sqlite_rows import SQL
+from stepfold_store.sqlite_rows import SQL, UNREADABLE
 
 MOST_PROBLEMS = 100
 """What SQLite tells at most of one file."""
@@ -47,19 +47,19 @@ def _check(path: Path) -> FileCheck:
         try:
             found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({MOST_PROBLEMS})")]
             problems += [line for text in found if text != "ok" for line in text.splitlines()]
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             problems.append(f"SQLite's own check ended early: {error}")
         try:
             streams = [str(row[0]) for row in db.execute(SQL["all_streams"])]
             problems += [f"{row[1]} rows of the log belong to no stream" for row in db.execute(SQL["strays"])]
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             problems.append(f"the table of streams cannot be read to its end: {error}")
         try:
             for digest, body in db.execute(SQL["all_texts"]):
                 texts += 1
                 if not isinstance(body, bytes) or hashlib.sha256(body).hexdigest() != digest:
                     problems.append(f"the text {digest} is not what was written")
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             problems.append(f"the table of texts cannot be read to its end: {error}")
     return FileCheck(problems, streams, texts)
 

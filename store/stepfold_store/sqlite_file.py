@@ -21,7 +21,7 @@ import aiosqlite
 import structlog
 
 from stepfold_store.contract import Durability, StoreError
-from stepfold_store.sqlite_rows import SQL
+from stepfold_store.sqlite_rows import SQL, UNREADABLE
 
 log = structlog.get_logger("stepfold.store")
 
@@ -178,7 +178,7 @@ def explained(path: Path) -> Iterator[None]:
     """Say what SQLite's refusal means for a person, and what to do."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         raise StoreError(f"{path} cannot be opened as a store ({error}): {_REMEDY}") from error
     except OSError as error:  # its lock, its folder
         raise StoreError(f"{path} cannot be opened for writing: {error.strerror}") from error

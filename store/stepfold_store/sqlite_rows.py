@@ -38,6 +38,8 @@ SOME_ROWS = 256
 """Rows handed out at a time by a reading, unless their bytes come first."""
 SOME_BYTES = 1 << 20
 """Bytes after which a reading hands out what it has."""
+UNREADABLE = sqlite3.DatabaseError, UnicodeDecodeError
+"""What a damaged file comes to; where names are damaged, too, SQLite's own words about it cannot be decoded."""
 MOST_HEADS = 1 << 16
 """Heads remembered; past that they are all dropped and looked up again."""
 
@@ -280,7 +282,7 @@ class Reading:
                 raise
             self.over = False
             return found  # what is whole is handed out first; the next hop comes upon the damage at once
-        except (sqlite3.DatabaseError, TypeError) as error:  # a page, or a number that is none
+        except (*UNREADABLE, TypeError) as error:  # a page, or a number that is none
             if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _DAMAGES:
                 raise
             if found:

@@ -155,3 +155,15 @@ async def test_a_file_that_was_cut_off_is_refused_or_named(cut, tmp_path):
         return
     await (await open_store(path)).close()  # (to SQLite, a file of a byte is empty, and so a new store)
     assert invariants.of_file(path) == {}
+
+
+async def test_a_damage_that_sqlite_cannot_put_into_words_is_refused_as_one(tmp_path):
+    """SQLite quotes a name out of the schema, and what it quotes is no text any more."""
+    path = tmp_path / "store.db"
+    await filled(path)
+    data = path.read_bytes()
+    assert data.count(b"CREATE TABLE stream (") == 1
+    path.write_bytes(data.replace(b"CREATE TABLE stream (", b"CREATE TABLE stream \xe5"))
+    for opening in (open_store, open_reader):
+        with pytest.raises(StoreError, match=re.escape(str(path))):
+            await opening(path)
