@@ -1,0 +1,113 @@
+"""Every optimised integration of an AWS service, through each way in which a call can end.
+
+One action a service by default; with STEPFOLD_EVERY_INTEGRATION=1 every action.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from stepfold import Engine, ManualClock
+from stepfold.language.integrations import INTEGRATIONS
+from stepfold.language.resources import parse_resource
+from stepfold.runtime.handle import ExecutionFailed
+from stepfold.runtime.outside import Outside, reach
+from stepfold.work.services import clients, models
+
+from .far_side import ENVIRONMENT, Told, free_port
+
+pytestmark = pytest.mark.anyio
+
+ELSEWHERE = {"apigateway", "http", "states"}  # (called by HTTP, or in this very engine: tested beside those)
+ACTIONS = [
+    f"{service}:{action}"
+    for service, actions in INTEGRATIONS.items() if service not in ELSEWHERE
+    for action in list(actions)[: None if os.environ.get("STEPFOLD_EVERY_INTEGRATION") else 1]
+    if models.operation(parse_resource(f"arn:aws:states:::{service}:{action}")) is not None
+]
+SPOKEN = {"elasticmapreduce:addStep": {"ClusterId": "x", "Step": {"Name": "x", "HadoopJarStep": {"Jar": "x"}}}}
+"""What is asked for otherwise than the operation's model has it."""
+SLOW = {"__type": "ThrottlingException", "message": "slow"}
+NO = {"__type": "Refused", "message": "no"}
+
+
+def least(shape, name=""):
+    """The smallest value that a request's shape takes."""
+    match shape.type_name:
+        case "structure":
+            return {models.spelled(key): least(shape.members[key], key) for key in shape.required_members}
+        case "list":
+            return [least(shape.member)] * shape.metadata.get("min", 0)
+        case "map":
+            return {}
+        case "integer" | "long" | "float" | "double":
+            return max(1, shape.metadata.get("min", 1))
+        case "boolean":
+            return True
+        case "timestamp":
+            return "2024-01-01T00:00:00Z"
+    if getattr(shape, "enum", None):
+        return shape.enum[0]
+    return "http://q" if name == "QueueUrl" else "x" * max(1, shape.metadata.get("min", 1))
+
+
+def definition(name, **fields):
+    asked = models.operation(parse_resource(f"arn:aws:states:::{name}"))
+    arguments = SPOKEN.get(name) or ({} if asked.input is None else least(asked.input))
+    return {"StartAt": "T", "States": {"T": {
+        "Type": "Task", "Resource": f"arn:aws:states:::{name}", "Parameters": arguments, "End": True, **fields}}}
+
+
+def said(name, status, plain):
+    """An answer in the protocol of the service: JSON, or XML."""
+    asked = models.operation(parse_resource(f"arn:aws:states:::{name}"))
+    if models._model(asked.service).metadata["protocol"] != "query":
+        return status, plain
+    text = f"<{asked.name}Response><{asked.name}Result/></{asked.name}Response>"
+    if status != 200:
+        text = f"<ErrorResponse><Error><Code>{plain['__type']}</Code></Error></ErrorResponse>"
+    return status, text.encode(), {"Content-Type": "text/xml"}
+
+
+async def run(made):
+    engine = Engine(clock=ManualClock(jumps=True))
+    reach(engine, Outside())
+    async with engine:
+        handle = await engine.start(await engine.create("m", made))
+        return await handle.result()
+
+
+async def error_of(made):
+    with pytest.raises(ExecutionFailed) as failed:
+        await run(made)
+    return failed.value.error
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr(clients, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(clients, "_SLOW", {})
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+async def test_each_way_in_which_it_can_end(name, monkeypatch):
+    with Told(said(name, 400, SLOW), said(name, 200, {}), said(name, 400, NO), None) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        retry = [{"ErrorEquals": ["States.TaskFailed"], "MaxAttempts": 1}]
+        await run(definition(name, Retry=retry))  # what the service has too much of is the state's to retry
+        assert len(server.asked) == 2
+        refused = await error_of(definition(name))
+        assert refused.endswith("Exception")
+        assert not refused.startswith("States.")
+        unanswered = refused.partition(".")[0] + ".SdkClientException"
+        assert await error_of(definition(name)) == unanswered  # nothing is said for too long
+        server.hold.set()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")  # nobody is there
+    assert await error_of(definition(name)) == unanswered
