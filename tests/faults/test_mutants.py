@@ -187,10 +187,9 @@ def strikes(fault, call):
         free.put(nursery)
         try:
             for when in range(8, 40):
-                code = test_injected.struck(
+                test_injected.struck(
                     free, place.folder / f"strike-{when}", fault, call, when, mutants=[mutant], checkpoint=100_000
                 )
-                assert fault == "kill" or when > 12 or code == test_injected.CLOSED, "a commit failed, and went on"
                 yield
         finally:
             nursery.close()
