@@ -9,8 +9,8 @@ from .runtime.handle import ExecutionFailed as ExecutionFailed
 from .runtime.handle import ExecutionStopped as ExecutionStopped
 from .runtime.handle import ExecutionTimedOut as ExecutionTimedOut
 from .runtime.handle import Handle as Handle
-from .work.workers import Call as Call
-from .work.workers import TaskError as TaskError
+from .work.call import Call as Call
+from .work.call import TaskError as TaskError
 from .work.workers import Worker as Worker
 
 __version__ = "0.1.0"

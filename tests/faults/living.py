@@ -25,7 +25,7 @@ from stepfold.names import read_token
 from stepfold.query.values import EMPTY_OBJECT
 from stepfold.runtime import catalog
 from stepfold.runtime.handle import ExecutionFailed
-from stepfold.work.workers import TaskError
+from stepfold.work.call import TaskError
 from stepfold_store import StoreClosed
 
 FOR_EVER = 10_000_000

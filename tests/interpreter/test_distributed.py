@@ -234,14 +234,14 @@ def test_a_whole_number_may_have_a_fraction_of_nought_in_jsonata():
 def test_the_processor_is_a_machine_of_its_own():
     inner = {"StartAt": "N", "States": {"N": distributed(Label="Inner")}}
     loaded = load({**machine(M=distributed(block=inner, kind="STANDARD")), "QueryLanguage": "JSONPath"})
-    child = loaded.steps["M"].child
+    child = loaded.children["M"]
     assert set(loaded.steps) == {"M"}
     assert set(child.machine.steps) == {"N"}
     assert child.machine.definition.query_language == "JSONPath"
     assert b"ProcessorConfig" not in child.machine.text.partition(b"ItemProcessor")[0]
     assert load(child.machine.text).digest == child.machine.digest, "it is read off the store again after a crash"
-    assert child.machine.steps["N"].child.label == "Inner"
-    assert child.label == load(loaded.text).steps["M"].child.label, "a revision keeps its generated labels"
+    assert child.machine.children["N"].label == "Inner"
+    assert child.label == load(loaded.text).children["M"].label, "a revision keeps its generated labels"
     assert len(child.label) == 36
 
 

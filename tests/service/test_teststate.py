@@ -12,7 +12,7 @@ from stepfold.language.limits import Limits
 from stepfold.runtime.engine import Engine
 from stepfold.service.service import StepFunctions
 from stepfold.service.wire.protocol import read
-from stepfold.work.workers import TaskError
+from stepfold.work.call import TaskError
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stepfold.query.values import text, tree
-from stepfold.work.workers import Call
+from stepfold.work.call import Call
 
 ACCOUNT = "arn:aws:lambda:us-east-1:123456789012:function:"
 MISSING = object()

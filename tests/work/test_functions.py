@@ -17,8 +17,8 @@ import pytest
 import structlog
 
 from stepfold.query.values import text, tree
+from stepfold.work.call import TaskError
 from stepfold.work.functions.callables import Function
-from stepfold.work.workers import TaskError
 
 pytestmark = pytest.mark.anyio
 

@@ -16,9 +16,10 @@ import pytest
 import structlog
 
 from stepfold.query.values import text, tree
+from stepfold.work.call import TaskError
 from stepfold.work.functions.handlers import Handler, Handlers
 from stepfold.work.functions.lambdas import RESPONSE_BYTES
-from stepfold.work.workers import TaskError, Workers
+from stepfold.work.workers import Workers
 
 pytestmark = pytest.mark.anyio
 
@@ -724,7 +725,7 @@ from pathlib import Path
 import anyio
 from stepfold.query.values import text
 from stepfold.work.functions.handlers import Handler, Handlers
-from stepfold.work.workers import Call
+from stepfold.work.call import Call
 
 async def main():
     async with Handlers(on_output=lambda name, stream, line: print("PID", line, flush=True)) as pool:

@@ -8,8 +8,9 @@ import anyio
 import pytest
 
 from stepfold.query.values import NULL, Value, text
+from stepfold.work.call import NoWorker, TaskError
 from stepfold.work.functions.callables import Function
-from stepfold.work.workers import NoWorker, TaskError, Workers
+from stepfold.work.workers import Workers
 
 pytestmark = pytest.mark.anyio
 

@@ -25,10 +25,11 @@ from stepfold.runtime.outside import Outside, reach
 from stepfold.runtime.progress import Progress, only_waits, progress
 from stepfold.runtime.projects import register_functions
 from stepfold.service.service import StepFunctions
+from stepfold.work.call import Call
 from stepfold.work.functions.handlers import OnOutput
 from stepfold.work.functions.processes import Stream
 from stepfold.work.services.clients import NoClients
-from stepfold.work.workers import Call, Worker
+from stepfold.work.workers import Worker
 from stepfold_store import Entry, Store, StoreError, open_reader, open_store
 
 from .follow import Follower, Whereabouts, output_line

@@ -24,7 +24,8 @@ from .execution import Execution, Facts, On
 from .frames import Executions, Frame
 
 if TYPE_CHECKING:
-    from stepfold.language.steps import Child, Computed, Step
+    from stepfold.language.machine import Child
+    from stepfold.language.steps import Computed, Step
 
 STATE_DATA = "STATE_DATA"
 """What the Context object calls the source of items that are the state's own data."""

@@ -19,17 +19,17 @@ from .execution import Execution, Facts, On
 from .frames import Frame, Items
 
 if TYPE_CHECKING:
-    from stepfold.language.machine import Machine
+    from stepfold.language.machine import Child, Machine
     from stepfold.language.steps import Step
 
 
 def spread(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
     """Begin items while the window has room (some at a time, so that a stop is heard); gather when all are done."""
-    step = machine.steps[frame.state]
+    step, child = machine.steps[frame.state], machine.children.get(frame.state)
     if frame.waits is None:
-        yield _begin(step, execution, frame, moment)
-    if step.child is not None:
-        yield from distributed.run(step, step.child, execution, frame, moment)
+        yield _begin(step, child, execution, frame, moment)
+    if child is not None:
+        yield from distributed.run(step, child, execution, frame, moment)
         return
     waits = frame.waits
     if not isinstance(waits, Items):
@@ -41,13 +41,13 @@ def spread(machine: Machine, execution: Execution, frame: Frame, moment: Moment)
         yield facts.MapSucceeded()
 
 
-def _begin(step: Step, execution: Execution, frame: Frame, moment: Moment) -> facts.MapStarted:
+def _begin(step: Step, child: Child | None, execution: Execution, frame: Frame, moment: Moment) -> facts.MapStarted:
     given = dataflow.given(step, execution, frame, moment)
     array = given
     if step.items is not None:
         field = "Items" if step.jsonata else "ItemsPath"
         array = dataflow.rendered(frame, field, step.items, dataflow.scope(execution, frame, given), moment)
-    if step.jsonata and step.child is not None and bytes(memoryview(array)[:1]) == b"{":
+    if step.jsonata and child is not None and bytes(memoryview(array)[:1]) == b"{":
         length = len(values.fields(array))  # each member is an item, in a distributed Map alone
     elif bytes(memoryview(array)[:1]) == b"[":
         length = len(values.items(array))
@@ -58,7 +58,7 @@ def _begin(step: Step, execution: Execution, frame: Frame, moment: Moment) -> fa
         step.blocks[0],
         UNSET if array == frame.value else array,
         _concurrency(step, frame, dataflow.scope(execution, frame, given), moment),
-        step.child is not None,
+        child is not None,
     )
 
 

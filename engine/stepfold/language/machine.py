@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,13 +19,21 @@ from . import states
 from .checking.check import check
 from .checking.diagnostics import ERROR, SCHEMA, UNSUPPORTED, Diagnostic, as_invalid_definition, as_text
 from .processors import processors
-from .steps import Child, Step, blocks, compile_state
+from .steps import Step, blocks, compile_state
+
+
+class Child(NamedTuple):
+    """The processor of a distributed Map, a machine of its own: `type` is that of its executions."""
+
+    label: str
+    type: str
+    machine: Machine
 
 
 class Machine:
-    """A whole definition, checked and compiled; nothing in it changes."""
+    """A whole definition, checked and compiled; it never changes. `children` has its distributed Maps, by state."""
 
-    __slots__ = ("definition", "digest", "start_at", "steps", "text", "timeout", "type")
+    __slots__ = ("children", "definition", "digest", "start_at", "steps", "text", "timeout", "type")
 
     def __init__(self, text: bytes, type: str) -> None:  # noqa: A002 -- AWS's word
         self.text = text
@@ -37,8 +46,10 @@ class Machine:
         self.steps: dict[str, Step] = {
             name: compile_state(name, state, language) for name, state in _all_states(self.definition)
         }
-        for name, found in processors(text).items():
-            self.steps[name].child = Child(found.label, found.type, Machine(found.text, found.type))
+        self.children = {
+            name: Child(found.label, found.type, Machine(found.text, found.type))
+            for name, found in processors(text).items()
+        }
 
 
 def load(definition: bytes | str | Mapping[str, Json], *, type: str = "STANDARD") -> Machine:  # noqa: A002

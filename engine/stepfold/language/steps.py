@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
 from msgspec import UNSET, Raw, UnsetType
 
@@ -22,9 +22,6 @@ from stepfold.query.values import Json, Value, admit, tree
 from . import states
 from .resources import Resource, parse_resource
 from .rules import Rule, compile_condition, compile_rule, heavy
-
-if TYPE_CHECKING:
-    from .machine import Machine
 
 
 class Special(Enum):
@@ -64,14 +61,6 @@ class Caught:
     assign: Template | None = None
 
 
-class Child(NamedTuple):
-    """The processor of a distributed Map, a machine of its own: `type` is that of its executions."""
-
-    label: str
-    type: str
-    machine: Machine
-
-
 @dataclass(slots=True, eq=False)
 class Step:
     """A state, compiled. `blocks` holds the first states of its branches, or of a Map's processor.
@@ -105,7 +94,6 @@ class Step:
     batch_items: Computed | None = None
     batch_bytes: Computed | None = None
     batch_input: Template | None = None
-    child: Child | None = None
     rules: tuple[Rule, ...] = ()
     heavy_rules: bool = False
     default: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 
 from stepfold.interpreter.signals import Invoke
-from stepfold.work.workers import Call
+from stepfold.work.call import Call
 
 from .clock import Clock
 from .timers import Alarm, Timers

@@ -31,11 +31,12 @@ from stepfold.language.limits import Limits
 from stepfold.names import Home
 from stepfold.query.template import Moment
 from stepfold.query.values import Json
+from stepfold.work.call import NoWorker
 from stepfold.work.children import Children
 from stepfold.work.functions.callables import Function
 from stepfold.work.jobs import Job
 from stepfold.work.mocked import Mocks
-from stepfold.work.workers import CALLS_IN_FLIGHT, NoWorker, OnInterrupt, Worker, Workers
+from stepfold.work.workers import CALLS_IN_FLIGHT, OnInterrupt, Worker, Workers
 from stepfold_store import open_store
 from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
 

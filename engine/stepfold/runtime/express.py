@@ -20,7 +20,7 @@ from stepfold.interpreter.facts import Event, ExecutionStarted
 from stepfold.language.limits import EXPRESS_SECONDS
 from stepfold.language.machine import Machine
 from stepfold.query.template import Moment
-from stepfold.work.workers import NoWorker
+from stepfold.work.call import NoWorker
 from stepfold_store.contract import Entry, StoreClosed
 from stepfold_store.memory import MemoryStore
 

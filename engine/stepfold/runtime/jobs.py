@@ -16,7 +16,8 @@ import structlog
 from stepfold.interpreter.decide import Decision
 from stepfold.interpreter.signals import Attend, Effect, Failed, Signal, Submitted, Succeeded, TimedOut
 from stepfold.query.values import Value
-from stepfold.work.workers import Call, NoWorker, TaskError, Workers
+from stepfold.work.call import Call, NoWorker, TaskError
+from stepfold.work.workers import Workers
 
 logger = structlog.get_logger(__name__)
 

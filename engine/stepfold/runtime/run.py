@@ -22,7 +22,7 @@ from stepfold.interpreter.execution import EXPIRY, Execution
 from stepfold.interpreter.frames import Invocation
 from stepfold.interpreter.signals import Attend, Effect, Evaluate, Invoke, Offer, RunMap, Signal, Sleep
 from stepfold.language.failures import Failure
-from stepfold.work.workers import Call, NoWorker, TaskError
+from stepfold.work.call import Call, NoWorker, TaskError
 from stepfold_store.contract import Conflict, Entry, Record, StoreClosed, Ticket
 
 from .deadlines import Deadline

@@ -9,7 +9,8 @@ from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
 from stepfold.interpreter.signals import Offer, RunMap
 from stepfold.query.template import Moment
-from stepfold.work.workers import NoWorker, Workers
+from stepfold.work.call import NoWorker
+from stepfold.work.workers import Workers
 from stepfold_store.contract import Entry, Store, StoreClosed
 
 from .clock import Clock

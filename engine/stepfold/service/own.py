@@ -18,9 +18,9 @@ from msgspec import Raw, inspect
 from stepfold.errors import CallerError
 from stepfold.language.resources import parse_resource
 from stepfold.query.values import Json, Value, text, tree
+from stepfold.work.call import Call, TaskError
 from stepfold.work.functions import lambdas
 from stepfold.work.services.models import spelled
-from stepfold.work.workers import Call, TaskError
 
 from .operations import executions
 from .operations.served import Served

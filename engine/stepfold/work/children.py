@@ -20,8 +20,8 @@ from stepfold.errors import CallerError
 from stepfold.language.failures import RUNTIME, TASK_FAILED
 from stepfold.query.values import NULL, Json, Value, text, tree
 
+from .call import Call, TaskError
 from .functions import lambdas
-from .workers import Call, TaskError
 
 _PARSED: Final = ".sync:2"
 

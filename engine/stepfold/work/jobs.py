@@ -31,13 +31,12 @@ can only be called answers for `.sync`, too, as for any other Resource: at once,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from stepfold.language.resources import parse_resource
 from stepfold.query.values import Value
 
-if TYPE_CHECKING:
-    from .workers import Call
+from .call import Call
 
 
 @runtime_checkable

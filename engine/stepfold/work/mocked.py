@@ -24,7 +24,7 @@ from stepfold.language.failures import RUNTIME
 from stepfold.names import parse_arn
 from stepfold.query.values import NotAdmitted, Value, admit
 
-from .workers import Call, TaskError
+from .call import Call, TaskError
 
 MARK: Final = "#"
 """What stands between a machine and a test case."""

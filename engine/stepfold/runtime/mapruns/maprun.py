@@ -39,7 +39,8 @@ from stepfold.interpreter.ledger import (
 )
 from stepfold.interpreter.signals import RunMap
 from stepfold.language.failures import RUNTIME, Failure
-from stepfold.language.steps import Child, Step
+from stepfold.language.machine import Child
+from stepfold.language.steps import Step
 from stepfold.query import values
 from stepfold.query.template import Overrun, QueryError, Scope, Template
 from stepfold.query.values import Value
@@ -155,9 +156,7 @@ class Owner(NamedTuple):
     @property
     def child(self) -> Child:
         """What each item runs."""
-        if self.step.child is None:
-            raise AssertionError(f"the state {self.step.name!r} is no distributed Map")
-        return self.step.child
+        return self.run.machine.children[self.frame.state]
 
 
 class _Change:

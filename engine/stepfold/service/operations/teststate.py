@@ -26,8 +26,8 @@ from stepfold.runtime import starting
 from stepfold.runtime.deadlines import Deadline
 from stepfold.runtime.evaluating import SECONDS
 from stepfold.service.wire import shapes
+from stepfold.work.call import Call, NoWorker, TaskError
 from stepfold.work.functions import lambdas
-from stepfold.work.workers import Call, NoWorker, TaskError
 
 from .context import context_of
 from .mocks import mocked

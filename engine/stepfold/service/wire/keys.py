@@ -16,10 +16,7 @@ which only the pattern `*` matches; one that concerns several must be allowed on
 
 from __future__ import annotations
 
-import os
 import re
-import stat
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -27,6 +24,7 @@ from typing import Final
 import msgspec
 
 from stepfold.names import Home
+from stepfold.work import private
 
 from . import shapes
 from .protocol import Refusal
@@ -93,17 +91,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 def load_keys(path: str | Path) -> dict[str, Key]:
     """The keys of a file by their ids; raises KeysRefused, also where others than its owner may read it."""
-    with Path(path).open("rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)  # of what was opened, not of what the name is by now
-        if mode & 0o077:
-            raise KeysRefused(f"{path} has mode {mode:04o}: keys are for their owner alone (chmod 600)")
-        raw = file.read()
-    try:
-        written = msgspec.convert(tomllib.loads(raw.decode()), _File).key
-    except msgspec.ValidationError as error:
-        raise KeysRefused(f"{path}: {error}") from None
-    except ValueError:  # its message may quote the line, and with it a secret
-        raise KeysRefused(f"{path} is not TOML") from None
+    written = private.read(path, _File, "keys", KeysRefused).key
     keys = {one.id: _key(one, path) for one in written}
     if len(keys) != len(written) or not keys:
         raise KeysRefused(f"{path}: it has no key, or two of one id")

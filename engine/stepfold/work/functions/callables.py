@@ -24,7 +24,7 @@ import structlog
 from anyio import CapacityLimiter
 
 from stepfold.query.values import Json, NotAdmitted, Value, admit_tree, tree
-from stepfold.work.workers import Call, TaskError
+from stepfold.work.call import Call, TaskError
 
 from . import lambdas
 

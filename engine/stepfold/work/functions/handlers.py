@@ -25,7 +25,7 @@ from anyio.abc import TaskGroup
 from stepfold.language.limits import PAYLOAD_BYTES
 from stepfold.names import Home, parse_arn
 from stepfold.query.values import NULL, NotAdmitted, Value, admit, text, tree
-from stepfold.work.workers import Call, TaskError
+from stepfold.work.call import Call, TaskError
 
 from . import lambdas
 from .callables import LAMBDA_SECONDS, per_machine

@@ -18,8 +18,8 @@ import anyio.to_thread
 from stepfold.language.failures import RUNTIME
 from stepfold.language.resources import Resource, parse_resource
 from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree, tree
+from stepfold.work.call import Call, TaskError
 from stepfold.work.functions import lambdas
-from stepfold.work.workers import Call, TaskError
 
 from . import faults, models, shaped
 from .clients import Clients

@@ -13,10 +13,7 @@ services may be called. The file is TOML; each connection has one way to sign in
 from __future__ import annotations
 
 import base64
-import os
-import stat
 import time
-import tomllib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -26,6 +23,7 @@ import msgspec
 
 from stepfold.names import parse_arn
 from stepfold.query.values import Json
+from stepfold.work import private
 
 from .hosts import Hosts, Request
 
@@ -83,17 +81,7 @@ Source = Callable[[str], Awaitable[Connection | None]]
 
 def load_connections(path: str | Path) -> dict[str, Connection]:
     """The connections of a file by name; raises ConnectionsRefused, also where others may read it, and OSError."""
-    with Path(path).open("rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if mode & 0o077:
-            raise ConnectionsRefused(f"{path} has mode {mode:04o}: secrets are for their owner alone (chmod 600)")
-        raw = file.read()
-    try:
-        found = msgspec.convert(tomllib.loads(raw.decode()), _File).connection
-    except msgspec.ValidationError as error:
-        raise ConnectionsRefused(f"{path}: {error}") from None
-    except ValueError:  # its message may quote the line, and with it a secret
-        raise ConnectionsRefused(f"{path} is not TOML") from None
+    found = private.read(path, _File, "secrets", ConnectionsRefused).connection
     return {one.name: one for one in found}
 
 

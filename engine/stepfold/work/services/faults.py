@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from stepfold.language.resources import Resource
-from stepfold.work.workers import TaskError
+from stepfold.work.call import TaskError
 
 SDK: Final = "aws-sdk:"
 

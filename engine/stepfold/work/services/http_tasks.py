@@ -19,7 +19,7 @@ import msgspec
 
 from stepfold.language.failures import DATA_LIMIT_EXCEEDED, PERMISSIONS, RUNTIME
 from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree, tree
-from stepfold.work.workers import Call, TaskError
+from stepfold.work.call import Call, TaskError
 
 from .connections import Connection, NoConnection, Signing
 from .hosts import Answer, Hosts, NoAnswer, NotAllowed, Request, TooLong

@@ -17,7 +17,7 @@ import structlog
 from stepfold.language.failures import RUNTIME, TASK_FAILED
 from stepfold.language.resources import Resource, parse_resource
 from stepfold.query.values import EMPTY_OBJECT, Json, Value, admit_tree, tree
-from stepfold.work.workers import Call, TaskError
+from stepfold.work.call import Call, TaskError
 
 from . import faults, models, shaped
 from .awaited import AWAITED, Awaited

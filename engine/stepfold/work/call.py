@@ -1,0 +1,81 @@
+"""What a Task asks for, as whoever does it sees it; and how doing it can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stepfold.query.values import Value
+
+
+class Call:
+    """One piece of work that a Task asks for.
+
+    `resource` is the Task's Resource as written; `arguments` its JSON; `execution` the ARN of the execution, `state`
+    the name of the Task. `token` is the idempotency key: the same on every repeat of this attempt, also after a
+    crash. `attempt` counts from 1 and grows when an interrupted call is made again; `retry` is how often the state
+    was retried before. `timeout` and `heartbeat` are in seconds, or None. `case` is the test case of its execution.
+
+    A worker calls `begin()` when it really starts (a call may queue for its turn first): the time-out counts from
+    there. It calls `beat()` to say that it still lives.
+    """
+
+    __slots__ = (
+        "arguments", "attempt", "beat", "begin", "case", "execution", "heartbeat", "resource", "retry", "state",
+        "timeout", "token",
+    )
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        arguments: Value,
+        execution: str,
+        state: str,
+        token: str,
+        attempt: int = 1,
+        retry: int = 0,
+        timeout: float | None = None,
+        heartbeat: float | None = None,
+        begin: Callable[[], None] = lambda: None,
+        beat: Callable[[], None] = lambda: None,
+        case: str | None = None,
+    ) -> None:
+        self.resource = resource
+        self.arguments = arguments
+        self.execution = execution
+        self.state = state
+        self.token = token
+        self.attempt = attempt
+        self.retry = retry
+        self.timeout = timeout
+        self.heartbeat = heartbeat
+        self.begin = begin
+        self.beat = beat
+        self.case = case
+
+    def asking(self, resource: str, arguments: Value) -> Call:
+        """The same call with another resource and other arguments, such as a function's ARN and event."""
+        return Call(
+            resource=resource, arguments=arguments, execution=self.execution, state=self.state, token=self.token,
+            attempt=self.attempt, retry=self.retry, timeout=self.timeout, heartbeat=self.heartbeat,
+            begin=self.begin, beat=self.beat, case=self.case,
+        )
+
+
+class TaskError(Exception):
+    """Raised by a worker: the task failed, with an error name that Retry and Catch can match, and a cause."""
+
+    def __init__(self, error: str | None, cause: str | None = None) -> None:
+        super().__init__(error, cause)
+        self.error = error
+        self.cause = cause
+
+
+class NoWorker(Exception):
+    """Nobody is registered for what a Task asks; `function` is the function's name where one was asked for."""
+
+    def __init__(self, resource: str, function: str | None = None) -> None:
+        asked = f"the function {function!r} ({resource})" if function else repr(resource)
+        super().__init__(f"no worker is registered for {asked}")
+        self.resource = resource
+        self.function = function
