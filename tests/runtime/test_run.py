@@ -345,7 +345,7 @@ async def test_the_store_fails_at_each_append_in_turn(jumping_clock):
             if found:
                 assert await (await engine.find("monday")).result() == expected
                 assert len(engine.calls) <= 3
-    assert at > 10
+    assert at > 7
 
 
 async def test_a_failing_store_stops_every_execution_and_every_handler():

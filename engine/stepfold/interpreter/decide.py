@@ -34,11 +34,15 @@ Rule: TypeAlias = "Callable[[Machine, Execution, Frame, Moment], Facts]"
 
 
 class Decision(NamedTuple):
-    """What a signal led to: events to append, effects now owed, and what was asked and is no longer wanted."""
+    """What a signal led to: events to append, effects now owed, and what was asked and is no longer wanted.
+
+    `bytes` is the size of the values that the events carry.
+    """
 
     events: list[Event]
     owed: list[Effect]
     closed: list[int]
+    bytes: int
 
 
 class HistoryFull(Exception):
@@ -69,7 +73,7 @@ def decide(machine: Machine, execution: Execution, signal: Signal, moment: Momen
         owed[:0] = execution.watch(signal.asked)
     elif isinstance(signal, signals.Submitted) and record.events:
         owed[:0] = execution.attended(signal.asked)
-    return Decision(record.events, owed, closed)
+    return Decision(record.events, owed, closed, record.bytes)
 
 
 class Record:

@@ -31,5 +31,5 @@ async def stop(store: Store, name_or_arn: str, *, error: str | None = None, caus
         entries = [catalog.execution_entry(execution)]
         if await quarantine.find(store, entry.key) is not None:  # it will never be tried again
             entries.append(catalog.tombstone(quarantine.KIND, entry.key, execution.at))
-        await store.submit(catalog.stream_of(entry.key), before, (record(decision),), entries=entries)
+        await store.submit(catalog.stream_of(entry.key), before, (record(decision.events),), entries=entries)
     return entry.key

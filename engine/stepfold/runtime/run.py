@@ -8,8 +8,8 @@ newly owed is begun only once the decision is durable. A fresh start and a resum
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
@@ -17,17 +17,20 @@ import structlog
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from stepfold.interpreter import facts, signals
-from stepfold.interpreter.decide import Decision, decide
+from stepfold.interpreter.decide import decide
 from stepfold.interpreter.execution import EXPIRY, Execution
+from stepfold.interpreter.facts import Event
 from stepfold.interpreter.frames import Invocation
 from stepfold.interpreter.signals import Attend, Effect, Evaluate, Invoke, Offer, RunMap, Signal, Sleep
-from stepfold.language.failures import Failure
+from stepfold.language.limits import DECISION_BYTES, DECISION_EVENTS
 from stepfold.work.call import Call, NoWorker, TaskError
 from stepfold_store.contract import Conflict, Entry, Record, StoreClosed, Ticket
 
+from .calls import Calls
 from .deadlines import Deadline
 from .evaluating import evaluate
 from .jobs import Handing, Jobs, call_off
+from .lanes import Lanes
 from .timers import Alarm
 from .world import World
 
@@ -36,20 +39,8 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
-LANE = 256
-"""Calls of one resource that one execution may have begun at once; the others wait in line without a task."""
 AHEAD = 4
 """Decisions of a run that never waits which may be on their way to the disk at once."""
-
-
-class Lane:
-    """The calls of one resource: some in flight, the others in line."""
-
-    __slots__ = ("active", "line")
-
-    def __init__(self) -> None:
-        self.active = 0
-        self.line: deque[Invoke] = deque()
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
@@ -84,11 +75,12 @@ class Run:
         self.broken: Exception | None = None
         self.entry: Entry | None = None
         self.missing: dict[int, NoWorker] = {}
-        self._scopes: dict[int, anyio.CancelScope] = {}
+        self.said: deque[Signal] = deque()
+        self.calls = Calls(self._miss, self._close_if_done)
+        self.lanes = Lanes(self)
         self._alarms: dict[int, Alarm] = {}
-        self._lanes: dict[str, Lane] = {}
         self._maps: dict[int, str] = {}
-        self._rung: list[Signal] = []
+        self._ringing = False
         self._carrying_on = False
         self._closing = False
         self._jobs = Jobs(execution.owed())
@@ -99,33 +91,50 @@ class Run:
 
     def decide(self, signal: Signal) -> Told | None:
         """Decide and submit, in one breath. None where nothing follows."""
+        return self._decided(deque((signal,)))
+
+    def _decided(self, said: deque[Signal]) -> Told | None:
+        """Decide what was said, as much of it as a decision may hold, and submit that in one breath."""
         if self.broken is not None:
             raise self.broken
         try:
-            return self._submitted(signal)
+            return self._submitted(said)
         except Exception as error:  # memory may be ahead of the disk now: nothing more may be decided on it
             self.give_up(error)
             raise
 
-    def _submitted(self, signal: Signal) -> Told | None:
+    def _submitted(self, said: deque[Signal]) -> Told | None:
         execution, world = self.execution, self.world
         before = execution.version
-        decision = decide(self.machine, execution, signal, world.moment())
-        if not decision.events:
+        moment = world.moment()
+        events: list[Event] = []
+        owed: list[Effect] = []
+        unwanted: list[Attend] = []
+        left: list[str] = []
+        size = 0
+        while said and len(events) < DECISION_EVENTS and size < DECISION_BYTES:
+            signal = said.popleft()
+            decision = decide(self.machine, execution, signal, moment)
+            if not decision.events:
+                continue
+            events += decision.events
+            owed += decision.owed
+            size += decision.bytes
+            unwanted.extend(self._jobs.decided(signal, decision))
+            for gone in decision.closed:
+                self._cut_off(gone)
+            waiting = self._alarms or self.calls or self._maps
+            if waiting and (asked := getattr(signal, "asked", 0)) not in execution.asked:
+                self._maps.pop(asked, None)
+                self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
+            left.extend(self._maps.pop(gone) for gone in decision.closed if gone in self._maps)
+        if not events:
             return None
         ended = execution.status != "RUNNING"
-        entry = world.entry(execution, decision.events, ended=ended)
+        entry = world.entry(execution, events, ended=ended)
         entries = () if entry is None else (entry,)
-        ticket = world.store.submit(self.stream, before, (record(decision),), entries=entries)
-        unwanted = self._jobs.decided(signal, decision)
-        for gone in decision.closed:
-            self._cut_off(gone)
-        waiting = self._alarms or self._scopes or self._maps
-        if waiting and (asked := getattr(signal, "asked", 0)) not in execution.asked:
-            self._maps.pop(asked, None)
-            self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
-        left = [self._maps.pop(gone) for gone in decision.closed if gone in self._maps]
-        return Told(ticket, decision.owed, ended, entry, unwanted, left)
+        ticket = world.store.submit(self.stream, before, (record(events),), entries=entries)
+        return Told(ticket, owed, ended, entry, unwanted, left)
 
     async def follow(self, told: Told) -> None:
         """Wait until a decision is durable, and begin what is owed then."""
@@ -133,8 +142,7 @@ class Run:
 
     def _cut_off(self, asked: int) -> None:
         """What was asked is no longer wanted."""
-        if (scope := self._scopes.get(asked)) is not None:
-            scope.cancel()
+        self.calls.cut_off(asked)
         self._hush(asked)
         self.missing.pop(asked, None)
 
@@ -161,7 +169,7 @@ class Run:
             self._close_if_done()
         elif self.execution.ready and not self._carrying_on:
             self._carrying_on = True
-            self.world.spawn(self, self._carry_on)
+            self.spawn(self._carry_on)
         return told.owed
 
     async def _carry_on(self) -> None:
@@ -183,25 +191,29 @@ class Run:
 
     def _ring(self, signal: Signal) -> None:
         """A timer has come: gathered, so that thousands at one moment share their commits."""
-        self._rung.append(signal)
-        if len(self._rung) == 1:
-            self.world.spawn(self, self._answer_rung)
+        self.said.append(signal)
+        if not self._ringing:
+            self._ringing = True
+            self.spawn(self._answer_rung)
 
     async def _answer_rung(self) -> None:
-        rung, self._rung = self._rung, []
-        if self.broken is not None:
-            return
-        try:
-            waiting: list[Told] = []
-            for signal in rung:
-                if (told := self.decide(signal)) is not None:
-                    waiting.append(told)
-                if self.world.crowded():
-                    await checkpoint()
-            for told in waiting:
-                await self.follow(told)
-        except (Conflict, StoreClosed):
-            return
+        self._ringing = False
+        if self.broken is None:
+            try:
+                await self.deliver(self.begin)
+            except (Conflict, StoreClosed):
+                return
+
+    async def deliver(self, begin: Callable[[list[Effect]], None]) -> None:
+        """Decide all that was said, and begin what is owed once that is durable. Raises Conflict, StoreClosed."""
+        waiting: list[Told] = []
+        while self.said:
+            if (told := self._decided(self.said)) is not None:
+                waiting.append(told)
+            if self.said or self.world.crowded():
+                await checkpoint()
+        for told in waiting:
+            begin(await self.settled(told))
 
     # --- effects out --------------------------------------------------------------------------------------------------
 
@@ -211,9 +223,9 @@ class Run:
             return
         for effect in owed:
             if isinstance(effect, Invoke):
-                self._line_up(effect)
+                self.lanes.line_up(effect)
             elif isinstance(effect, Attend):
-                self.world.spawn(self, self._attend, effect)
+                self.spawn(self._attend, effect)
             elif isinstance(effect, Sleep):
                 self._sleep(effect)
             elif isinstance(effect, Offer):
@@ -221,111 +233,43 @@ class Run:
             elif isinstance(effect, RunMap):
                 self._run_map(effect)
             else:
-                self.world.spawn(self, self._evaluate, effect)
+                self.spawn(self._evaluate, effect)
 
     async def go_on(self, owed: list[Effect]) -> None:
-        """Have everything done that is owed, one call of it in the task that says so: another would cost more."""
-        mine = next((effect for effect in owed if isinstance(effect, Invoke)), None)
-        if mine is None or (lane := self._lane(mine)).active >= LANE:
-            self.begin(owed)
-            return
-        lane.active += 1
-        self.begin(effect for effect in owed if effect is not mine)
-        await self._branch(mine, lane)
+        """Have everything done that is owed, some calls of it in the task that says so: another would cost more."""
+        await self.lanes.lend_a_hand(owed)
 
-    def _lane(self, effect: Invoke) -> Lane:
-        lane = self._lanes.get(effect.resource)
-        if lane is None:
-            lane = self._lanes[effect.resource] = Lane()
-        return lane
+    async def call(self, effect: Invoke, scope: anyio.CancelScope) -> Signal | None:
+        """Make a call: what is to be told of it; of a job nothing, for that it was handed over is told by who did it.
 
-    def _line_up(self, effect: Invoke) -> None:
-        lane = self._lane(effect)
-        if lane.active < LANE:
-            lane.active += 1
-            self.world.spawn(self, self._branch, effect, lane)
-        else:
-            lane.line.append(effect)
+        None also where it was decided away, or nobody does such work.
+        """
+        if effect.asked not in self.execution.asked:
+            return None
+        if effect.outward or (effect.timeout is None and effect.heartbeat is None):
+            return await self.calls.outcome(effect.asked, scope, self._called, effect, self._call(effect))
+        return await self._limited(effect)
 
-    async def _branch(self, first: Invoke, lane: Lane) -> None:
-        """Make a call, tell what came of it, and carry on with what that owes; then with the next in line."""
-        effect: Invoke | None = first
-        try:
-            while effect is not None and self.broken is None:
-                signal = await self._perform(effect) if effect.asked in self.execution.asked else None
-                if signal is not None:
-                    # A worker that answers its cancellation by something else must not have that recorded: the engine
-                    # is being closed, and the call will be made again.
-                    await checkpoint_if_cancelled()
-                    effect = self._mine(await self.hear(signal), effect.resource)
-                else:
-                    effect = None
-                if self.world.crowded():
-                    await checkpoint()
-                if lane.line:  # in turn, so that those who loop leave nobody waiting
-                    if effect is not None:
-                        lane.line.append(effect)
-                    effect = lane.line.popleft()
-        except (Conflict, StoreClosed):
-            return
-        finally:
-            lane.active -= 1
-
-    def _mine(self, owed: list[Effect], resource: str) -> Invoke | None:
-        """Of what is owed, one call to make in this task; the others are begun."""
-        mine: Invoke | None = None
-        rest: list[Effect] = []
-        for effect in owed:
-            if mine is None and isinstance(effect, Invoke) and effect.resource == resource:
-                mine = effect
-            else:
-                rest.append(effect)
-        if rest:
-            self.begin(rest)
-        return mine
-
-    async def _perform(self, effect: Invoke | Attend) -> Signal | None:
-        """The outside work, and nothing else, under a scope that can be cancelled; None where it was decided away."""
-        asked = effect.asked
-        signal: Signal | None = None
-        deadline: Deadline | None = None
+    async def _limited(self, effect: Invoke) -> Signal | None:
+        """A call that has so much time and no more; whatever else it says when that is over."""
+        call, signal = self._call(effect), None
         with anyio.CancelScope() as scope:
-            self._scopes[asked] = scope
+            deadline = Deadline(self.world.clock, self.world.timers, effect, call, scope)
             try:
-                if isinstance(effect, Attend):
-                    said = await self.world.workers.attend(self._call(effect.job), effect.receipt)
-                    signal = signals.Succeeded(asked, said)
-                else:
-                    call = self._call(effect)
-                    if not effect.outward and (effect.timeout is not None or effect.heartbeat is not None):
-                        deadline = Deadline(self.world.clock, self.world.timers, effect, call, scope)
-                    signal = await self._called(effect, call)
-            except TaskError as error:
-                signal = signals.Failed(asked, Failure(error.error, error.cause))
-            except NoWorker as missing:
-                self._miss(asked, missing)
-            except BaseException as error:
-                if _is_ours(error):
-                    raise
-                signal = signals.Failed(asked, Failure(type(error).__name__, str(error)))
+                signal = await self.calls.outcome(effect.asked, scope, self._called, effect, call)
             finally:
-                self._performed(asked)
-                if deadline is not None:
-                    deadline.over()
-        if deadline is not None and deadline.passed is not None:  # whatever else was said when it was cut off
-            return signals.TimedOut(asked, deadline.passed == "heartbeat")
-        return signal
+                deadline.over()
+        return signal if deadline.passed is None else signals.TimedOut(effect.asked, deadline.passed == "heartbeat")
 
     async def _called(self, effect: Invoke, call: Call) -> Signal | None:
-        """What is to be told of a call; of a job nothing: that it was handed over is told by whoever did that."""
         workers, asked = self.world.workers, effect.asked
-        if (mocked := workers.stand_in(call)) is not None:
+        if call.case is not None and (mocked := workers.stand_in(call)) is not None:
             return signals.Succeeded(asked, mocked)
         if workers.hands_over(effect.resource, effect.arguments):
             handing = Handing()
             self._jobs.sent(asked)
             self._jobs.leaving += 1
-            self.world.spawn(self, self._hand_over, asked, call, handing)
+            self.spawn(self._hand_over, asked, call, handing)
             await handing.arrived()
             return None
         said = await workers.perform(call)
@@ -357,7 +301,9 @@ class Run:
         """Wait for a job, and tell what came of it."""
         if effect.asked not in self.execution.asked:
             return
-        signal = await self._perform(effect)
+        signal = None
+        with anyio.CancelScope() as scope:
+            signal = await self.calls.outcome(effect.asked, scope, self._attended, effect)
         if signal is not None and self.broken is None:
             await checkpoint_if_cancelled()
             try:
@@ -365,10 +311,14 @@ class Run:
             except (Conflict, StoreClosed):
                 return
 
+    async def _attended(self, effect: Attend) -> Signal:
+        said = await self.world.workers.attend(self._call(effect.job), effect.receipt)
+        return signals.Succeeded(effect.asked, said)
+
     def _see_off(self, job: Attend) -> None:
         """A job is wanted no more, and that is durable."""
         self._jobs.leaving += 1
-        self.world.spawn(self, self._call_off, job)
+        self.spawn(self._call_off, job)
 
     async def _call_off(self, job: Attend) -> None:
         try:
@@ -380,9 +330,9 @@ class Run:
         self._jobs.leaving -= 1
         self._close_if_done()
 
-    def _performed(self, asked: int) -> None:
-        del self._scopes[asked]
-        self._close_if_done()
+    def spawn(self, task: Callable[..., Awaitable[None]], *given: Any) -> None:
+        """Have a task done beside; what goes wrong in it harms this run alone."""
+        self.world.spawn(self, task, *given)
 
     def _miss(self, asked: int, missing: NoWorker) -> None:
         if all(known.resource != missing.resource for known in self.missing.values()):
@@ -425,12 +375,8 @@ class Run:
     async def _evaluate(self, effect: Evaluate) -> None:
         if effect.asked not in self.execution.asked:
             return
-        with anyio.CancelScope() as scope:
-            self._scopes[effect.asked] = scope
-            try:
-                outcome = await evaluate(self.machine, self.execution, effect, self.world.moment())
-            finally:
-                self._performed(effect.asked)
+        with anyio.CancelScope() as scope, self.calls.under(scope, effect.asked):
+            outcome = await evaluate(self.machine, self.execution, effect, self.world.moment())
         if not scope.cancelled_caught and self.broken is None:
             try:
                 self.begin(await self.hear(signals.Evaluated(effect.asked, outcome)))
@@ -459,7 +405,7 @@ class Run:
             owed += await self.settled(told)
         if execution.ready and not self._carrying_on:
             self._carrying_on = True
-            self.world.spawn(self, self._carry_on)
+            self.spawn(self._carry_on)
         await self.go_on(owed)
 
     def look_again(self) -> None:
@@ -471,7 +417,7 @@ class Run:
     @property
     def quiet(self) -> bool:
         """Whether it waits for nothing but time and the outside."""
-        return not self._scopes and not self._maps and not self._carrying_on and not self._rung
+        return not self.calls and not self._maps and not self._carrying_on and not self.said
 
     def _has_begun(self) -> None:
         if self.begun is not None:
@@ -491,15 +437,13 @@ class Run:
         if self.broken is None:
             self.broken = error
             self._has_begun()
-            for scope in list(self._scopes.values()):
-                scope.cancel()
-            for lane in self._lanes.values():
-                lane.line.clear()
+            self.calls.cut_off()
+            self.lanes.clear()
             self._hush(*self._alarms)
             self.world.lost(self, error)
 
     def _close_if_done(self) -> None:
-        if self._closing and not self._scopes and not self._jobs.leaving:
+        if self._closing and not self.calls and not self._jobs.leaving:
             self._close()
 
     def _close(self) -> None:
@@ -515,17 +459,8 @@ class Run:
                 alarm.cancel()
 
 
-def _is_ours(error: BaseException) -> bool:
-    """Whether what came out of a worker ends more than its call: a cancellation, or a person's Ctrl-C."""
-    ours = (KeyboardInterrupt, GeneratorExit, anyio.get_cancelled_exc_class())
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(ours) is not None
-    return isinstance(error, ours)
-
-
-def record(decision: Decision) -> Record:
+def record(events: list[Event]) -> Record:
     """A decision as the store takes it."""
-    events = decision.events
     ids = [event.id for event in events if event.id]
     return Record(
         first=events[0].seq,
