@@ -121,7 +121,7 @@ class Execution:
         for asked in reversed(self.asked):
             if asked <= since:
                 break
-            effects.extend(self._effects(asked, self.asked[asked]))
+            effects += self._effects(asked, self.asked[asked])
         if self.expiry is not None and since < EXPIRY:
             effects.append(Sleep(EXPIRY, self.expiry))
         effects.reverse()
@@ -137,7 +137,8 @@ class Execution:
             if waits.run is not None:
                 yield RunMap(asked, frame.seq, waits.run.arn, waits.redrives)
         elif isinstance(waits, Invocation):
-            yield from self.watch(asked)
+            if waits.apart:
+                yield from self.watch(asked)
             if waits.activity:
                 if not waits.started:
                     yield Offer(asked, waits.resource, waits.arguments, waits.token or "")

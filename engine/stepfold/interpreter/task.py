@@ -44,12 +44,11 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
         lasting = frame.token or _token(execution, frame.seq, moment)  # (which event will ask is not known yet)
         raise dataflow.Wanted(wanted.field, wanted.template, wanted.scope, lasting) from None
     dataflow.within(execution, arguments, resource.sized, "provided parameters")
-    raw = dataflow.scope(execution, frame, frame.input)
     timeout, heartbeat = dataflow.literal(state.timeout_seconds), dataflow.literal(state.heartbeat_seconds)
     if step.timeout is not None:
-        timeout = _seconds(frame, step.timeout, raw, moment)
+        timeout = _seconds(execution, frame, step.timeout, moment)
     if step.heartbeat is not None:
-        heartbeat = _seconds(frame, step.heartbeat, raw, moment)
+        heartbeat = _seconds(execution, frame, step.heartbeat, moment)
     yield facts.TaskScheduled(
         resource.arn,
         UNSET if arguments == frame.value else arguments,
@@ -154,8 +153,8 @@ def _whole_seconds(nanoseconds: int) -> int:
     return nanoseconds // 1_000_000_000 * 1000
 
 
-def _seconds(frame: Frame, field: Computed, seen: Scope, moment: Moment) -> int:
-    value = dataflow.whole(frame, field, seen, moment)
+def _seconds(execution: Execution, frame: Frame, field: Computed, moment: Moment) -> int:
+    value = dataflow.whole(frame, field, dataflow.scope(execution, frame, frame.input), moment)
     if 1 <= value <= MAX_SECONDS:
         return value
     if isinstance(field, Expression):  # (the words are ours: none are recorded)

@@ -120,14 +120,15 @@ class Run:
             events += decision.events
             owed += decision.owed
             size += decision.bytes
-            unwanted.extend(self._jobs.decided(signal, decision))
+            unwanted += self._jobs.decided(signal, decision)
             for gone in decision.closed:
                 self._cut_off(gone)
             waiting = self._alarms or self.calls or self._maps
             if waiting and (asked := getattr(signal, "asked", 0)) not in execution.asked:
                 self._maps.pop(asked, None)
                 self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
-            left.extend(self._maps.pop(gone) for gone in decision.closed if gone in self._maps)
+            if self._maps:
+                left += [self._maps.pop(gone) for gone in decision.closed if gone in self._maps]
         if not events:
             return None
         ended = execution.status != "RUNNING"

@@ -60,9 +60,7 @@ class Registration:
         self.concurrency = concurrency
         self.on_interrupt = on_interrupt
         self.outside_cap = outside_cap
-        # A semaphore that is taken without a round of the event loop where it is free: that round would cost more
-        # than the whole dispatch.
-        self._turns = anyio.Semaphore(concurrency, fast_acquire=True) if concurrency else None
+        self._turns = anyio.Semaphore(concurrency) if concurrency else None
 
     async def perform(self, call: Call, cap: anyio.Semaphore) -> Value:
         """Wait for a turn, begin, and do it. Raises NoWorker where it does jobs alone."""
@@ -80,16 +78,22 @@ class Registration:
         # Own turn first, so that one crowded function does not fill the cap.
         if self._turns is None:
             return await self._within(cap, worker, call)
-        async with self._turns:
+        await _turn(self._turns)
+        try:
             return await self._within(cap, worker, call)
+        finally:
+            self._turns.release()
 
     async def _within(self, cap: anyio.Semaphore, worker: Worker, call: Call) -> Value:
         if self.outside_cap:
             call.begin()
             return await _answer(worker, call)
-        async with cap:
+        await _turn(cap)
+        try:
             call.begin()
             return await _answer(worker, call)
+        finally:
+            cap.release()
 
 
 class Workers:
@@ -107,7 +111,7 @@ class Workers:
         self._exact: dict[str, Registration] = {}
         self._patterns: list[tuple[re.Pattern[str], Registration]] = []
         self._last: list[tuple[re.Pattern[str], Registration]] = []
-        self._cap = anyio.Semaphore(in_flight, fast_acquire=True)
+        self._cap = anyio.Semaphore(in_flight)
 
     def register(
         self,
@@ -232,6 +236,14 @@ class Workers:
             if pattern.fullmatch(resource):
                 return entry, None
         return None, asked
+
+
+async def _turn(turns: anyio.Semaphore) -> None:
+    """Take one of the turns; where one is free, without the round of the event loop that `async with` makes."""
+    try:
+        turns.acquire_nowait()
+    except anyio.WouldBlock:
+        await turns.acquire()
 
 
 async def _answer(worker: Worker, call: Call) -> Value:
