@@ -1,10 +1,14 @@
-"""The work of one run that is under way: each piece under a scope by which it can be cut off, and what came of it."""
+"""The work of a run that is under way: each piece under a scope by which it can be cut off, and what came of it.
+
+Functions over what a run shows of itself: an object of their own, which knew its run, would be a circle of references,
+and keep each run that has ended until the garbage collector comes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
@@ -14,60 +18,57 @@ from stepfold.language.failures import Failure
 from stepfold.work.call import NoWorker, TaskError
 
 
-class Calls:
-    """What is under way for a run, by the event that asked.
+class Caller(Protocol):
+    """A run, for whom things are done outside: `scopes` are around what is under way, by the event that asked."""
 
-    `missed` is told of calls that nobody does, `gone` of each that has ended, however it did.
-    """
+    scopes: dict[int, anyio.CancelScope]
 
-    __slots__ = ("_gone", "_missed", "_scopes")
+    def miss(self, asked: int, missing: NoWorker) -> None:
+        """Nobody does what was asked."""
+        ...
 
-    def __init__(self, missed: Callable[[int, NoWorker], None], gone: Callable[[], None]) -> None:
-        self._missed, self._gone = missed, gone
-        self._scopes: dict[int, anyio.CancelScope] = {}
+    def performed(self) -> None:
+        """A piece of work has ended, however it did."""
+        ...
 
-    def __bool__(self) -> bool:
-        return bool(self._scopes)
 
-    async def outcome(
-        self, asked: int, scope: anyio.CancelScope, work: Callable[..., Awaitable[Signal | None]], *given: Any
-    ) -> Signal | None:
-        """Have the work done, which `scope` is around: what is to be told of it, if anything."""
-        self._scopes[asked] = scope
-        try:
-            return await work(*given)
-        except TaskError as error:
-            return signals.Failed(asked, Failure(error.error, error.cause))
-        except NoWorker as missing:
-            self._missed(asked, missing)
-            return None
-        except BaseException as error:
-            if _is_ours(error):
-                raise
-            return signals.Failed(asked, Failure(type(error).__name__, str(error)))
-        finally:
-            self._left(asked)
+async def outcome(
+    run: Caller, asked: int, scope: anyio.CancelScope, work: Callable[..., Awaitable[Signal | None]], *given: Any
+) -> Signal | None:
+    """Have the work done, which `scope` is around: what is to be told of it, if anything."""
+    run.scopes[asked] = scope
+    try:
+        return await work(*given)
+    except TaskError as error:
+        return signals.Failed(asked, Failure(error.error, error.cause))
+    except NoWorker as missing:
+        run.miss(asked, missing)
+        return None
+    except BaseException as error:
+        if _is_ours(error):
+            raise
+        return signals.Failed(asked, Failure(type(error).__name__, str(error)))
+    finally:
+        del run.scopes[asked]
+        run.performed()
 
-    @contextmanager
-    def under(self, scope: anyio.CancelScope, asked: int) -> Iterator[None]:
-        """While this lasts, `scope` is what cuts off what was asked."""
-        self._scopes[asked] = scope
-        try:
-            yield
-        finally:
-            self._left(asked)
 
-    def _left(self, asked: int) -> None:
-        del self._scopes[asked]
-        self._gone()
+@contextmanager
+def under(run: Caller, scope: anyio.CancelScope, asked: int) -> Iterator[None]:
+    """While this lasts, `scope` is what cuts off what was asked."""
+    run.scopes[asked] = scope
+    try:
+        yield
+    finally:
+        del run.scopes[asked]
+        run.performed()
 
-    def cut_off(self, *asked: int) -> None:
-        """What was asked is no longer wanted; without a name, all of it."""
-        scopes: Sequence[anyio.CancelScope | None]
-        scopes = [self._scopes.get(one) for one in asked] if asked else list(self._scopes.values())
-        for scope in scopes:
-            if scope is not None:
-                scope.cancel()
+
+def cut_off(run: Caller, asked: Iterable[int]) -> None:
+    """What was asked is no longer wanted."""
+    for one in asked:
+        if (scope := run.scopes.get(one)) is not None:
+            scope.cancel()
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -26,11 +26,11 @@ from stepfold.language.limits import DECISION_BYTES, DECISION_EVENTS
 from stepfold.work.call import Call, NoWorker, TaskError
 from stepfold_store.contract import Conflict, Entry, Record, StoreClosed, Ticket
 
-from .calls import Calls
+from . import calls, lanes
 from .deadlines import Deadline
 from .evaluating import evaluate
 from .jobs import Handing, Jobs, call_off
-from .lanes import Lanes
+from .lanes import Lane
 from .timers import Alarm
 from .world import World
 
@@ -76,8 +76,8 @@ class Run:
         self.entry: Entry | None = None
         self.missing: dict[int, NoWorker] = {}
         self.said: deque[Signal] = deque()
-        self.calls = Calls(self._miss, self._close_if_done)
-        self.lanes = Lanes(self)
+        self.scopes: dict[int, anyio.CancelScope] = {}
+        self.lanes: dict[str, Lane] = {}
         self._alarms: dict[int, Alarm] = {}
         self._maps: dict[int, str] = {}
         self._ringing = False
@@ -123,7 +123,7 @@ class Run:
             unwanted += self._jobs.decided(signal, decision)
             for gone in decision.closed:
                 self._cut_off(gone)
-            waiting = self._alarms or self.calls or self._maps
+            waiting = self._alarms or self.scopes or self._maps
             if waiting and (asked := getattr(signal, "asked", 0)) not in execution.asked:
                 self._maps.pop(asked, None)
                 self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
@@ -143,7 +143,7 @@ class Run:
 
     def _cut_off(self, asked: int) -> None:
         """What was asked is no longer wanted."""
-        self.calls.cut_off(asked)
+        calls.cut_off(self, (asked,))
         self._hush(asked)
         self.missing.pop(asked, None)
 
@@ -224,7 +224,7 @@ class Run:
             return
         for effect in owed:
             if isinstance(effect, Invoke):
-                self.lanes.line_up(effect)
+                lanes.line_up(self, effect)
             elif isinstance(effect, Attend):
                 self.spawn(self._attend, effect)
             elif isinstance(effect, Sleep):
@@ -238,7 +238,7 @@ class Run:
 
     async def go_on(self, owed: list[Effect]) -> None:
         """Have everything done that is owed, some calls of it in the task that says so: another would cost more."""
-        await self.lanes.lend_a_hand(owed)
+        await lanes.lend_a_hand(self, owed)
 
     async def call(self, effect: Invoke, scope: anyio.CancelScope) -> Signal | None:
         """Make a call: what is to be told of it; of a job nothing, for that it was handed over is told by who did it.
@@ -248,7 +248,7 @@ class Run:
         if effect.asked not in self.execution.asked:
             return None
         if effect.outward or (effect.timeout is None and effect.heartbeat is None):
-            return await self.calls.outcome(effect.asked, scope, self._called, effect, self._call(effect))
+            return await calls.outcome(self, effect.asked, scope, self._called, effect, self._call(effect))
         return await self._limited(effect)
 
     async def _limited(self, effect: Invoke) -> Signal | None:
@@ -257,7 +257,7 @@ class Run:
         with anyio.CancelScope() as scope:
             deadline = Deadline(self.world.clock, self.world.timers, effect, call, scope)
             try:
-                signal = await self.calls.outcome(effect.asked, scope, self._called, effect, call)
+                signal = await calls.outcome(self, effect.asked, scope, self._called, effect, call)
             finally:
                 deadline.over()
         return signal if deadline.passed is None else signals.TimedOut(effect.asked, deadline.passed == "heartbeat")
@@ -304,7 +304,7 @@ class Run:
             return
         signal = None
         with anyio.CancelScope() as scope:
-            signal = await self.calls.outcome(effect.asked, scope, self._attended, effect)
+            signal = await calls.outcome(self, effect.asked, scope, self._attended, effect)
         if signal is not None and self.broken is None:
             await checkpoint_if_cancelled()
             try:
@@ -335,7 +335,13 @@ class Run:
         """Have a task done beside; what goes wrong in it harms this run alone."""
         self.world.spawn(self, task, *given)
 
-    def _miss(self, asked: int, missing: NoWorker) -> None:
+    def performed(self) -> None:
+        """A piece of work has ended: it may have been the last that the end waits for."""
+        if self._closing:
+            self._close_if_done()
+
+    def miss(self, asked: int, missing: NoWorker) -> None:
+        """Nobody does what was asked: it waits for somebody to be registered."""
         if all(known.resource != missing.resource for known in self.missing.values()):
             self.world.missing(self, missing)
         self.missing[asked] = missing
@@ -376,7 +382,7 @@ class Run:
     async def _evaluate(self, effect: Evaluate) -> None:
         if effect.asked not in self.execution.asked:
             return
-        with anyio.CancelScope() as scope, self.calls.under(scope, effect.asked):
+        with anyio.CancelScope() as scope, calls.under(self, scope, effect.asked):
             outcome = await evaluate(self.machine, self.execution, effect, self.world.moment())
         if not scope.cancelled_caught and self.broken is None:
             try:
@@ -418,7 +424,7 @@ class Run:
     @property
     def quiet(self) -> bool:
         """Whether it waits for nothing but time and the outside."""
-        return not self.calls and not self._maps and not self._carrying_on and not self.said
+        return not self.scopes and not self._maps and not self._carrying_on and not self.said
 
     def _has_begun(self) -> None:
         if self.begun is not None:
@@ -438,13 +444,14 @@ class Run:
         if self.broken is None:
             self.broken = error
             self._has_begun()
-            self.calls.cut_off()
-            self.lanes.clear()
+            calls.cut_off(self, list(self.scopes))
+            for lane in self.lanes.values():
+                lane.line.clear()
             self._hush(*self._alarms)
             self.world.lost(self, error)
 
     def _close_if_done(self) -> None:
-        if self._closing and not self.calls and not self._jobs.leaving:
+        if self._closing and not self.scopes and not self._jobs.leaving:
             self._close()
 
     def _close(self) -> None:
