@@ -72,7 +72,8 @@ def submitted(store: Store, log: Iterable[Decision]) -> Iterator[Ticket]:
         if number == 0:
             execution = Execution.fold(decision.events)
             stream, entry = catalog.stream_of(execution.started.arn), catalog.execution_entry(execution)
-        yield store.submit(stream, decision.events[0].seq - 1, (record(decision),), entries=() if number else (entry,))
+        row = record(decision.events)
+        yield store.submit(stream, row.first - 1, (row,), entries=() if number else (entry,))
 
 
 def kept(path: Path, made: Logs, size: int) -> tuple[str, int]:
