@@ -150,10 +150,10 @@ Written by `python -m benchmarks --write`; do not edit. Each figure stands besid
 on the same machine and disk, with the same durability: figures tell of the machine, ratios of stepfold. Each round runs
 in a process of its own. What each one does is said at the head of its file.
 
-What decides them: the event loop's one core. In a profile of a Map, about six tenths of the loop's time go into deciding
-(one decision and seven events an item) and two tenths into the call (its line, its turn, the function itself). Answers
-that need no waiting share a row and a wake-up, up to 32 of them: tickets, tasks and rows are the small rest. The writer's
-thread overlaps with the loop, but not wholly.
+What decides them: the event loop's one core. In a profile of a Map, about six tenths of the loop's time go into
+deciding (one decision and seven events an item) and two tenths into the call (its line, its turn, the function itself).
+Answers that need no waiting share a row and a wake-up, up to 32 of them: tickets, tasks and rows are the small rest.
+The writer's thread overlaps with the loop, but not wholly.
 
 Of coming back to a long log, about two thirds is decoding and folding, the rest rows and their checksums. Short logs
 are read some at once, for what each costs is the waking of a thread.
