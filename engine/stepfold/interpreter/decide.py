@@ -10,15 +10,14 @@ rendering ends in one place: as the failure of the frame's state, which is answe
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from msgspec import UNSET
 
 from stepfold.language.failures import RUNTIME, TIMEOUT, Failure
 from stepfold.language.limits import DECISION_BYTES, DECISION_EVENTS
 from stepfold.query.template import Moment, QueryError, Scope, Template
-from stepfold.query.values import Value
 
 from . import dataflow, distributed, facts, failure, parallel, signals, simple, task
 from . import map as map_
@@ -69,10 +68,8 @@ def decide(machine: Machine, execution: Execution, signal: Signal, moment: Momen
     # A redrive arms the machine's TimeoutSeconds again, which the execution's first event asked for.
     since = 0 if isinstance(signal, signals.Redrive) else before
     owed = execution.owed(since) if record.events else []
-    if isinstance(signal, signals.Heartbeat | signals.Started) and record.events:
-        owed[:0] = execution.watch(signal.asked)
-    elif isinstance(signal, signals.Submitted) and record.events:
-        owed[:0] = execution.attended(signal.asked)
+    if record.events and (anew := _OWED_ANEW.get(type(signal))) is not None:
+        owed[:0] = anew(execution, signal)
     return Decision(record.events, owed, closed, record.bytes)
 
 
@@ -142,51 +139,79 @@ def _hear(execution: Execution, signal: Signal, moment: Moment, record: Record) 
     if isinstance(signal, signals.Begin):
         if not execution.version:
             record.first(signal.started)
-        return
-    if isinstance(signal, signals.Redrive):
+    elif isinstance(signal, signals.Redrive):
         if execution.ending is not None:
             record.last(facts.ExecutionRedriven(execution.redrives + 1, signal.token))
-        return
-    if execution.status != "RUNNING":
-        return
-    match signal:
-        case signals.Stop(error, cause):
-            record.last(facts.ExecutionAborted(error, cause), linked=False)
-        case signals.Interrupted(asked, failing):
-            for call in asked:
-                _answer(execution, call, task.interrupted(call, failing=call in failing), record)
-        case signals.Rang(asked) if asked == EXPIRY and execution.expiry is not None:
-            record.at = max(execution.at, execution.expiry)  # AWS: when it was due, not when that was noticed
-            record.last(facts.ExecutionTimedOut(TIMEOUT), linked=False)
-        case signals.Rang(asked):
-            _rang(execution, asked, record)
-        case signals.Evaluated(asked, outcome):
-            _evaluated(execution, asked, outcome, record)
-        case signals.MapRunEnded(asked, outcome):
-            if (frame := execution.asked.get(asked)) is not None and isinstance(frame.waits, Executions):
-                record.all(frame, distributed.ended(execution, frame, outcome))
-        case signals.Continue():
-            pass
-        case _:
-            if (task_asked := _call(execution, signal.asked)) is not None:
-                _answer(execution, signal.asked, _said(execution, task_asked, signal, moment), record)
+    elif execution.status == "RUNNING":
+        _HEARD.get(type(signal), _of_a_task)(execution, signal, moment, record)
 
 
-def _said(execution: Execution, call: Invocation, signal: Signal, moment: Moment) -> Facts:
-    match signal:
-        case signals.Succeeded():
-            return task.succeeded(execution, call, signal)
-        case signals.Failed():
-            return task.failed(signal)
-        case signals.TimedOut():
-            return task.timed_out(call, signal, moment)
-        case signals.Heartbeat():
-            return task.beat(call, signal, moment)
-        case signals.Started():
-            return task.started(call, signal)
-        case signals.Submitted():
-            return task.submitted(call, signal)
-    raise AssertionError(f"{type(signal).__name__} is no word about a task")
+def _of_a_task(execution: Execution, signal: Any, moment: Moment, record: Record) -> None:
+    if (call := _call(execution, signal.asked)) is not None:
+        _answer(execution, signal.asked, task.SAID[type(signal)](execution, call, signal, moment), record)
+
+
+def _stopped(_execution: Execution, signal: signals.Stop, _moment: Moment, record: Record) -> None:
+    record.last(facts.ExecutionAborted(signal.error, signal.cause), linked=False)
+
+
+def _interrupted(execution: Execution, signal: signals.Interrupted, _moment: Moment, record: Record) -> None:
+    for call in signal.asked:
+        _answer(execution, call, task.interrupted(call, failing=call in signal.failing), record)
+
+
+def _rang(execution: Execution, signal: signals.Rang, _moment: Moment, record: Record) -> None:
+    if signal.asked == EXPIRY and execution.expiry is not None:
+        record.at = max(execution.at, execution.expiry)  # AWS: when it was due, not when that was noticed
+        record.last(facts.ExecutionTimedOut(TIMEOUT), linked=False)
+        return
+    frame = execution.asked.get(signal.asked)
+    if frame is not None and isinstance(frame.waits, Timer) and frame.waits.asked == signal.asked:
+        record(facts.TimerRang(), frame)
+
+
+def _evaluated(execution: Execution, signal: signals.Evaluated, _moment: Moment, record: Record) -> None:
+    frame, outcome = execution.asked.get(signal.asked), signal.outcome
+    if frame is None or frame.evaluating is None or frame.evaluating.asked != signal.asked:
+        return
+    field = frame.evaluating.field
+    if isinstance(outcome, Failure):
+        answered = facts.EvaluationAnswered(
+            field, error=outcome.error, cause=outcome.cause, location=outcome.location
+        )
+        record(answered, frame)
+    else:
+        record(facts.EvaluationAnswered(field, UNSET if outcome is None else outcome), frame)
+
+
+def _map_run_ended(execution: Execution, signal: signals.MapRunEnded, _moment: Moment, record: Record) -> None:
+    frame = execution.asked.get(signal.asked)
+    if frame is not None and isinstance(frame.waits, Executions):
+        record.all(frame, distributed.ended(execution, frame, signal.outcome))
+
+
+def _continued(_execution: Execution, _signal: signals.Continue, _moment: Moment, _record: Record) -> None:
+    """Whatever is ready goes on."""
+
+
+Heard: TypeAlias = "Callable[[Execution, Any, Moment, Record], None]"
+
+_HEARD: Final[dict[type[Signal], Heard]] = {
+    signals.Stop: _stopped,
+    signals.Interrupted: _interrupted,
+    signals.Rang: _rang,
+    signals.Evaluated: _evaluated,
+    signals.MapRunEnded: _map_run_ended,
+    signals.Continue: _continued,
+}
+"""What a signal leads to at first, that is no word about a task."""
+
+_OWED_ANEW: Final[dict[type[Signal], Callable[[Execution, Any], Iterable[Effect]]]] = {
+    signals.Heartbeat: lambda execution, signal: execution.watch(signal.asked),
+    signals.Started: lambda execution, signal: execution.watch(signal.asked),
+    signals.Submitted: lambda execution, signal: execution.attended(signal.asked),
+}
+"""What a signal has be owed once more, though it was asked for long ago."""
 
 
 def _call(execution: Execution, asked: int) -> Invocation | None:
@@ -200,26 +225,6 @@ def _answer(execution: Execution, asked: int, said: Facts, record: Record) -> No
     frame = execution.asked.get(asked)
     if frame is not None:
         record.all(frame, said)
-
-
-def _rang(execution: Execution, asked: int, record: Record) -> None:
-    frame = execution.asked.get(asked)
-    if frame is not None and isinstance(frame.waits, Timer) and frame.waits.asked == asked:
-        record(facts.TimerRang(), frame)
-
-
-def _evaluated(execution: Execution, asked: int, outcome: Value | Failure | None, record: Record) -> None:
-    frame = execution.asked.get(asked)
-    if frame is None or frame.evaluating is None or frame.evaluating.asked != asked:
-        return
-    field = frame.evaluating.field
-    if isinstance(outcome, Failure):
-        answered = facts.EvaluationAnswered(
-            field, error=outcome.error, cause=outcome.cause, location=outcome.location
-        )
-        record(answered, frame)
-    else:
-        record(facts.EvaluationAnswered(field, UNSET if outcome is None else outcome), frame)
 
 
 # --- what a ready frame does ------------------------------------------------------------------------------------------

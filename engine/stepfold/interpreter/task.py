@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
@@ -176,19 +177,19 @@ def _java(value: Json) -> str:
 # --- what a frame hears about its task --------------------------------------------------------------------------------
 
 
-def started(call: Invocation, signal: signals.Started) -> Facts:
+def started(_: Execution, call: Invocation, signal: signals.Started, _moment: Moment) -> Facts:
     """An activity's worker took the task on (other tasks are recorded as started when they are scheduled)."""
     if not call.started:
         yield facts.TaskStarted(signal.worker)
 
 
-def submitted(call: Invocation, signal: signals.Submitted) -> Facts:
+def submitted(_: Execution, call: Invocation, signal: signals.Submitted, _moment: Moment) -> Facts:
     """The job was handed over."""
     if not call.submitted:
         yield facts.TaskSubmitted(signal.output)
 
 
-def succeeded(execution: Execution, call: Invocation, signal: signals.Succeeded) -> Facts:
+def succeeded(execution: Execution, call: Invocation, signal: signals.Succeeded, _: Moment) -> Facts:
     """The result is there; one past the payload limit is the task's failure (recorded)."""
     if len(signal.output) > execution.started.limits.payload:
         failure = dataflow.too_large(parse_resource(call.resource).sized)
@@ -197,12 +198,12 @@ def succeeded(execution: Execution, call: Invocation, signal: signals.Succeeded)
         yield facts.TaskSucceeded(signal.output)
 
 
-def failed(signal: signals.Failed) -> Facts:
+def failed(_: Execution, _call: Invocation, signal: signals.Failed, _moment: Moment) -> Facts:
     """The task failed."""
     yield facts.TaskFailed(signal.failure.error, signal.failure.cause)
 
 
-def timed_out(call: Invocation, signal: signals.TimedOut, moment: Moment) -> Facts:
+def timed_out(_: Execution, call: Invocation, signal: signals.TimedOut, moment: Moment) -> Facts:
     """The time is over; AWS gives a missed heartbeat the same name (recorded). Heartbeats may have moved it since."""
     due = deadline(call) if call.apart else None
     if due is not None and due > moment.now:
@@ -210,7 +211,7 @@ def timed_out(call: Invocation, signal: signals.TimedOut, moment: Moment) -> Fac
     yield facts.TaskTimedOut(TIMEOUT, heartbeat=signal.heartbeat or (due is not None and due == silence(call)))
 
 
-def beat(call: Invocation, signal: signals.Heartbeat, moment: Moment) -> Facts:
+def beat(_: Execution, call: Invocation, signal: signals.Heartbeat, moment: Moment) -> Facts:
     """A sign of life; recorded unless the last one is so fresh that the deadline's allowance covers it."""
     if call.heartbeat is not None and moment.now - call.beat > call.heartbeat * 1000 // DEADLINE_ALLOWANCE:
         yield facts.HeartbeatReceived(signal.asked)
@@ -222,3 +223,14 @@ def interrupted(asked: int, *, failing: bool) -> Facts:
         yield facts.TaskFailed(TASK_FAILED, "The engine stopped while the task was in flight, and it is not repeated.")
     else:
         yield facts.Reattempted(asked)
+
+
+SAID: Final[dict[type[signals.Signal], Callable[[Execution, Invocation, Any, Moment], Facts]]] = {
+    signals.Started: started,
+    signals.Submitted: submitted,
+    signals.Succeeded: succeeded,
+    signals.Failed: failed,
+    signals.TimedOut: timed_out,
+    signals.Heartbeat: beat,
+}
+"""What each word about a task leads to, where somebody waits for it."""
