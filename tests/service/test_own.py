@@ -180,3 +180,10 @@ async def test_without_the_service_such_a_task_waits_for_it(clock):
         assert isinstance(next(iter(engine.runs[handle.arn].execution.asked.values())).waits, Invocation)
         StepFunctions(engine)
         assert await handle.result() == [{"Activities": []}]
+
+
+async def test_a_task_has_no_secrets_revealed(engine):
+    async with engine:
+        asked = {"Definition": {"Type": "Pass", "End": True}, "InspectionLevel": "TRACE", "RevealSecrets": True}
+        error, cause = await refusal(engine, "testState", asked)
+    assert (error, "history" in cause) == ("Sfn.ValidationException", True)

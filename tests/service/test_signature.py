@@ -225,6 +225,16 @@ def test_a_policy_allows_what_it_names_and_nothing_else():
                    shapes.CreateStateMachineInput(name="orders", definition="{}", roleArn="r"))  # fmt: skip
 
 
+def test_secrets_are_revealed_to_whoever_may_see_them():
+    tried = shapes.TestStateInput(definition="{}")
+    reveals = shapes.TestStateInput(definition="{}", revealSecrets=True)
+    may = Allow(POLICIES["operator"])
+    assert allowed((may,), "TestState", tried)
+    assert not allowed((may,), "TestState", reveals)
+    assert allowed((may, Allow(("states:RevealSecrets",))), "TestState", reveals)
+    assert allowed((Allow(POLICIES["admin"]),), "TestState", reveals)
+
+
 def test_an_alias_needs_all_the_versions_it_points_at():
     routes = [shapes.RoutingConfigurationListItem(stateMachineVersionArn=f"{MACHINE}{n}:1", weight=50) for n in "ab"]
     request = shapes.CreateStateMachineAliasInput(name="live", routingConfiguration=routes)

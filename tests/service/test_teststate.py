@@ -6,13 +6,19 @@ import uuid
 import anyio
 import msgspec
 import pytest
+from structlog.testing import capture_logs
+from tests.work.far_side import Told
 
 from stepfold.errors import CallerError
 from stepfold.language.limits import Limits
 from stepfold.runtime.engine import Engine
+from stepfold.runtime.outside import Outside, reach
+from stepfold.service.door import Door
 from stepfold.service.service import StepFunctions
-from stepfold.service.wire.protocol import read
+from stepfold.service.wire.protocol import Call, read
 from stepfold.work.call import TaskError
+from stepfold.work.services.connections import Connection
+from stepfold.work.services.hosts import Allowed
 
 pytestmark = pytest.mark.anyio
 
@@ -114,6 +120,7 @@ CALLBACK = {**TASK, "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskTok
             TASK, {"mock": result({"StatusCode": "200"})}, INVALID,
             "Mock result schema validation error: Field 'StatusCode' must be a number",
         ),
+        (TASK, {"roleArn": ROLE, "revealSecrets": True}, INVALID, "RevealSecrets is supported with "),
         (CALLBACK, {"roleArn": ROLE}, "InvalidDefinition", "TestState API does not support the resource "),
     ],
 )
@@ -221,3 +228,90 @@ async def test_awss_limits_hold_whatever_the_engines_are(service):
     with pytest.raises(CallerError) as raised:
         await ask(service, PASS, input=json.dumps("é" * 140_000, ensure_ascii=False))
     assert raised.value.code == "InvalidExecutionInput"
+
+
+# --- HTTP tasks -------------------------------------------------------------------------------------------------------
+
+SECRETS = ("s3cret-word", "YWRhOnMzY3JldC13b3Jk", "seven-secret", "eight-secret", "nine-secret")
+CONNECTION = Connection(
+    "c", username="ada", password="s3cret-word", headers={"X-Tenant": "seven-secret"},
+    query={"tenant": "eight-secret"}, body={"tenant": "nine-secret"},
+)
+REQUEST = {"Type": "Task", "Resource": "arn:aws:states:::http:invoke", "End": True, "Parameters": {
+    "Method": "POST", "Authentication": {"ConnectionArn": "c"}, "Headers": {"Mine": "h1"},
+    "QueryParameters": {"q": "1"}, "RequestBody": {"message": "hello"},
+}}
+ANSWER = (200, b'{"you": "said s3cret-word"}', {"Content-Type": "application/json", "Said": "nine-secret"})
+
+
+@pytest.fixture
+async def tracing(clock):
+    """A service whose HTTP tasks reach one server, and what to ask it to see what they send."""
+    with Told(ANSWER) as server:
+        engine = Engine(clock=clock)
+        reach(engine, Outside(services=False, hosts=[Allowed.read(server.url)], connections={"c": CONNECTION}))
+        service = StepFunctions(engine)
+        definition = {**REQUEST, "Parameters": {**REQUEST["Parameters"], "ApiEndpoint": f"{server.url}/path"}}
+
+        async def traced(**fields):
+            asked = {"roleArn": ROLE, "inspectionLevel": "TRACE", **fields}
+            return await ask(service, definition, **asked)
+
+        async with engine:
+            traced.service, traced.server, traced.definition = service, server, definition
+            yield traced
+
+
+async def test_what_an_http_task_sends_is_shown_without_what_its_connection_adds(tracing):
+    told = await tracing()
+    assert told["inspectionData"]["request"] == {
+        "protocol": "http", "method": "POST", "url": f"{tracing.server.url}/path?q=1",
+        "headers": (
+            "[Mine: h1, User-Agent: Amazon|StepFunctions|HttpInvoke|us-east-1, Range: bytes=0-262144, "
+            "Content-Type: application/json; charset=UTF-8]"
+        ),
+        "body": '{"message":"hello"}',
+    }
+    answer = told["inspectionData"]["response"]
+    assert (answer["protocol"], answer["statusCode"], answer["statusMessage"]) == ("http", "200", "OK")
+    assert answer["body"] == '{"you": "said [REDACTED]"}'
+    assert "Said: [REDACTED]" in answer["headers"]
+    assert not any(secret in json.dumps(told) for secret in SECRETS)
+    assert "tenant=eight-secret" in tracing.server.asked[0]["path"]  # (it was sent all the same)
+
+
+async def test_secrets_are_shown_to_whoever_asks_for_them_and_to_nobody_else(tracing):
+    told = await tracing(revealSecrets=True)
+    request, answer = told["inspectionData"].pop("request"), told["inspectionData"].pop("response")
+    assert request["url"].endswith("/path?q=1&tenant=eight-secret")
+    assert request["headers"].startswith(
+        "[Mine: h1, X-Tenant: seven-secret, Authorization: Basic YWRhOnMzY3JldC13b3Jk, User-Agent: "
+    )
+    assert json.loads(request["body"]) == {"message": "hello", "tenant": "nine-secret"}
+    assert answer["body"] == '{"you": "said s3cret-word"}'
+    assert not any(secret in json.dumps(told) for secret in SECRETS), "the output is what a history would hold"
+
+
+async def test_the_log_says_nothing_of_what_is_revealed(tracing):
+    asked = {"definition": json.dumps(tracing.definition), "roleArn": ROLE, "inspectionLevel": "TRACE",
+             "revealSecrets": True}
+    headers = {"x-amz-target": "AWSStepFunctions.TestState", "content-type": "application/x-amz-json-1.0"}
+    with capture_logs() as lines:
+        reply = await Door(tracing.service).answer(Call("POST", "/", "", headers, json.dumps(asked).encode()))
+    assert b"s3cret-word" in reply.body
+    assert lines
+    assert not any(secret in repr(lines) for secret in SECRETS)
+
+
+async def test_a_trace_is_shown_at_its_level_alone_and_as_far_as_it_came(tracing):
+    assert not {"request", "response"} & (await tracing(inspectionLevel="DEBUG"))["inspectionData"].keys()
+    mocked = await tracing(mock={"errorOutput": {"error": "E"}})
+    assert not {"request", "response"} & mocked["inspectionData"].keys()
+    tracing.server.answers = [(503, b"busy")]
+    failed = await tracing()
+    assert (failed["error"], failed["inspectionData"]["response"]["body"]) == ("States.Http.StatusCode.503", "busy")
+    tracing.server.answers = [None]
+    tracing.server.hold.set()
+    cut = await tracing()
+    assert (cut["error"], "response" in cut["inspectionData"]) == ("States.Http.Socket", False)
+    assert cut["inspectionData"]["request"]["method"] == "POST"

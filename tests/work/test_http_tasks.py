@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl, unquote
 
 import boto3
@@ -11,9 +12,14 @@ import pytest
 from stepfold import Engine
 from stepfold.runtime.handle import ExecutionFailed
 from stepfold.runtime.outside import Outside, reach
+from stepfold.service.wire import signature
+from stepfold.service.wire.keys import Key
+from stepfold.service.wire.protocol import Call, Refusal
 from stepfold.work.services import hosts
+from stepfold.work.services.clients import Clients
 from stepfold.work.services.connections import Connection, ConnectionsRefused, load_connections, named
-from stepfold.work.services.hosts import Allowed
+from stepfold.work.services.hosts import Allowed, Request
+from stepfold.work.services.signatures import Signatures
 
 from .far_side import ENVIRONMENT, MOTO, NO_MOTO, Moto, Told, free_port
 
@@ -59,7 +65,7 @@ async def test_a_request_and_its_answer():
         assert (result["StatusCode"], result["StatusText"], result["ResponseBody"]) == (200, "OK", {"ok": True})
         assert result["Headers"]["Content-Type"] == ["application/json"]
         (asked,) = server.asked
-        assert asked["path"] == "/path?q=a+b&q=c&n=1"
+        assert asked["path"] == "/path?q=a%20b&q=c&n=1"
         assert asked["body"] == '{"n":1.5}'
         assert asked["headers"]["Content-Type"] == "application/json; charset=UTF-8"
         assert asked["headers"]["Host"] == f"127.0.0.1:{server.port}"
@@ -96,9 +102,17 @@ async def test_api_gateway():
         assert server.asked[0]["path"] == "/prod/orders/a%20b"
         told = await failure(server, arguments, kind="apigateway", url=server.url)
         assert told == ("ApiGateway.403", '{"message": "Forbidden"}')
-        error, cause = await failure(server, {"Headers": {"h": "text"}}, kind="apigateway", url=server.url)
-        assert error == "States.Runtime"
-        assert "[The value of the field 'Headers' has an invalid format]" in cause
+        for wrong in ({"Headers": {"h": "text"}}, {"AuthType": "IAM_AUTH"}):
+            error, cause = await failure(server, wrong, kind="apigateway", url=server.url)
+            assert error == "States.Runtime"
+            assert f"[The value of the field '{next(iter(wrong))}' has an invalid format]" in cause
+
+
+async def test_headers_that_step_functions_sets():
+    with Told(OK) as server:
+        await invoke(server, {})
+        assert server.asked[0]["headers"]["User-Agent"] == "Amazon|StepFunctions|HttpInvoke|us-east-1"
+        assert server.asked[0]["headers"]["Range"] == "bytes=0-262144"
 
 
 @pytest.mark.parametrize(
@@ -251,6 +265,36 @@ async def test_signing_in_by_a_file(file):
         assert (await failure(server, by("gone"), connections=path))[0] == "States.Permissions"
 
 
+MERGED = """
+[[connection]]
+name = "merged"
+api_key_name = "X-Api-Key"
+api_key_value = "k3y-k3y-k3y"
+headers = { X-Both = "theirs" }
+query = { both = "theirs" }
+body = { both = "theirs" }
+"""
+
+
+async def test_what_task_and_connection_both_say_is_the_connections(file):
+    """(AWS's guide: its example of merging)"""
+    path = file(MERGED)
+    both = {**by("merged"), "Headers": {"x-both": "ours", "X-One": "1"}, "QueryParameters": {"both": "ours", "n": "1"}}
+    with Told(OK) as server:
+        await invoke(server, {**both, "RequestBody": {"both": "ours", "n": 1}}, connections=path)
+        (asked,) = server.asked
+        assert asked["path"] == "/path?n=1&both=theirs"
+        assert json.loads(asked["body"]) == {"both": "theirs", "n": 1}
+        named = {name.lower(): value for name, value in asked["headers"].items()}
+        assert (named["x-both"], named["x-one"]) == ("theirs", "1")
+        error, _ = await failure(server, {**both, "RequestBody": "text"}, connections=path)
+        assert (error, len(server.asked)) == ("States.Runtime", 1)
+
+
+def test_a_secret_is_known_in_whatever_way_it_is_written():
+    assert {'a "b/c', "a%20%22b%2Fc", 'a \\"b/c'} <= set(Connection("n", password='a "b/c').secrets)
+
+
 async def test_signing_in_with_a_token(file):
     token = (200, {"access_token": "t0ken-t0ken", "expires_in": 3600}, JSON)
     with Told(token, OK, OK) as server:
@@ -260,6 +304,84 @@ async def test_signing_in_with_a_token(file):
         assert server.asked[1]["headers"]["Authorization"] == "Bearer t0ken-t0ken"
         server.answers = [(200, {"no": "token"}, JSON)]
         assert (await failure(server, by("oauth"), connections=path))[0] == "States.Permissions"
+
+
+# --- signed requests --------------------------------------------------------------------------------------------------
+
+KEY = Key("AKIDTESTING", "at least sixteen characters", ())
+SIGNED = {"Stage": "prod", "Path": "/orders/a b", "QueryParameters": {"q": ["b c", "a/ü"]}, "RequestBody": {"n": 1},
+          "Headers": {"X-One": ["a"], "Authorization": ["none"], "Date": ["then"]}, "AuthType": "IAM_ROLE"}
+
+
+@pytest.fixture
+def credentials(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY.id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY.secret)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setattr(signature, "SERVICE", "execute-api")
+    return monkeypatch
+
+
+def verified(asked):
+    """Who signed what a server was asked, by the check that our own API makes; raises Refusal."""
+    path, _, query = asked["path"].partition("?")
+    headers = {name.lower(): value for name, value in asked["headers"].items()}
+    call = Call(asked["method"], path, query, headers, asked["body"].encode())
+    return signature.verify(call, {KEY.id: KEY}, datetime.now(UTC))
+
+
+@pytest.mark.parametrize("authorisation", ["IAM_ROLE", "RESOURCE_POLICY"])
+async def test_a_request_to_an_api_is_signed(credentials, authorisation):
+    arguments = {**SIGNED, "AuthType": authorisation}
+    with Told(OK) as server:
+        await invoke(server, arguments, kind="apigateway", url=server.url, services=True)
+        (asked,) = server.asked
+        assert verified(asked) == KEY
+        assert "/eu-central-1/execute-api/aws4_request" in asked["headers"]["Authorization"]
+        assert "x-one" in asked["headers"]["Authorization"]
+        assert KEY.secret not in invoke.history
+        with pytest.raises(Refusal):
+            verified({**asked, "body": '{"n":2}'})
+
+
+@pytest.mark.parametrize("told", [{}, {"AuthType": "NO_AUTH"}])
+async def test_a_request_is_not_signed_unless_it_is_asked_for(credentials, told):
+    with Told(OK) as server:
+        arguments = {"RequestBody": {}, **told}
+        await invoke(server, arguments, kind="apigateway", url=server.url, services=True)
+        assert "Authorization" not in server.asked[0]["headers"]
+
+
+async def test_a_token_is_sent_signed_and_told_to_nobody(credentials):
+    credentials.setenv("AWS_SESSION_TOKEN", "t0ken-t0ken")
+    with Told((200, b'"it was t0ken-t0ken"')) as server:
+        result = await invoke(server, SIGNED, kind="apigateway", url=server.url, services=True)
+        asked = server.asked[0]["headers"]
+        assert asked["X-Amz-Security-Token"] == "t0ken-t0ken"
+        assert "x-amz-security-token" in asked["Authorization"]
+        assert result["ResponseBody"] == "it was [REDACTED]"
+        assert "t0ken-t0ken" not in invoke.history
+
+
+async def test_without_services_or_credentials_nothing_is_signed_or_sent(credentials):
+    with Told(OK) as server:
+        error, cause = await failure(server, SIGNED, kind="apigateway", url=server.url)
+        assert (error, "where services may be called" in cause) == ("States.Permissions", True)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            credentials.delenv(name)
+        credentials.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        credentials.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+        error, cause = await failure(server, SIGNED, kind="apigateway", url=server.url, services=True)
+        assert (error, "no AWS credentials" in cause) == ("States.Permissions", True)
+        assert not server.asked
+
+
+async def test_the_region_is_that_of_the_api(credentials):
+    request = Request("GET", "https://abc.execute-api.sa-east-1.amazonaws.com/prod/x")
+    signed, (written,) = await Signatures(Clients("us-east-1")).signed(request)
+    said = dict(signed.headers)["Authorization"]
+    assert "/sa-east-1/execute-api/" in said
+    assert said.endswith(written)
 
 
 @pytest.mark.skipif(not MOTO, reason=NO_MOTO)

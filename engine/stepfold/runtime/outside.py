@@ -37,7 +37,7 @@ def reach(engine: Engine, outside: Outside) -> None:
     if outside.mocks is not None:
         engine.mock(outside.mocks)
     clients = reach_services(engine, wanted=outside.services)
-    call_hosts(engine.workers, outside.hosts, outside.connections, clients)
+    call_hosts(engine.workers, outside.hosts, outside.connections, clients, engine.home.region)
 
 
 def reach_services(engine: Engine, *, wanted: bool | None = None) -> Clients | None:

@@ -7,6 +7,21 @@ from collections.abc import Callable
 from stepfold.query.values import Value
 
 
+class Trace:
+    """What went over the wire for a call, told by its worker to whoever tries the call out, in the words of TestState.
+
+    `request` has protocol, method, url, headers and body; `response` protocol, statusCode, statusMessage, headers and
+    body; each is a text. Empty is what was not sent, or did not come. `reveal` asks for the secrets in them, too.
+    """
+
+    __slots__ = ("request", "response", "reveal")
+
+    def __init__(self, *, reveal: bool = False) -> None:
+        self.reveal = reveal
+        self.request: dict[str, str] = {}
+        self.response: dict[str, str] = {}
+
+
 class Call:
     """One piece of work that a Task asks for.
 
@@ -16,12 +31,13 @@ class Call:
     was retried before. `timeout` and `heartbeat` are in seconds, or None. `case` is the test case of its execution.
 
     A worker calls `begin()` when it really starts (a call may queue for its turn first): the time-out counts from
-    there. It calls `beat()` to say that it still lives.
+    there. It calls `beat()` to say that it still lives. Where there is a `trace`, one that sends requests for its Task
+    fills it in.
     """
 
     __slots__ = (
         "arguments", "attempt", "beat", "begin", "case", "execution", "heartbeat", "resource", "retry", "state",
-        "timeout", "token",
+        "timeout", "token", "trace",
     )
 
     def __init__(
@@ -39,6 +55,7 @@ class Call:
         begin: Callable[[], None] = lambda: None,
         beat: Callable[[], None] = lambda: None,
         case: str | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self.resource = resource
         self.arguments = arguments
@@ -52,13 +69,14 @@ class Call:
         self.begin = begin
         self.beat = beat
         self.case = case
+        self.trace = trace
 
     def asking(self, resource: str, arguments: Value) -> Call:
         """The same call with another resource and other arguments, such as a function's ARN and event."""
         return Call(
             resource=resource, arguments=arguments, execution=self.execution, state=self.state, token=self.token,
             attempt=self.attempt, retry=self.retry, timeout=self.timeout, heartbeat=self.heartbeat,
-            begin=self.begin, beat=self.beat, case=self.case,
+            begin=self.begin, beat=self.beat, case=self.case, trace=self.trace,
         )
 
 

@@ -19,6 +19,7 @@ from .services.event_bridge import EventBridge
 from .services.hosts import Allowed, Hosts
 from .services.http_tasks import HttpTasks
 from .services.service_jobs import ServiceJobs
+from .services.signatures import Signatures
 from .workers import Workers
 
 
@@ -84,14 +85,19 @@ def call_services(workers: Workers, clients: Clients) -> None:
 
 
 def call_hosts(
-    workers: Workers, allowed: Iterable[Allowed], connections: Mapping[str, Connection], clients: Clients | None
+    workers: Workers,
+    allowed: Iterable[Allowed],
+    connections: Mapping[str, Connection],
+    clients: Clients | None,
+    region: str,
 ) -> None:
     """Have `http:invoke` and `apigateway:invoke` call the hosts that are allowed, and fail for all others.
 
-    `clients` are asked for connections that are not among the given.
+    `clients` are asked for connections that are not among the given, and for credentials to sign with.
     """
     hosts = Hosts(allowed)
-    tasks = HttpTasks(hosts, Signing(hosts, connections, None if clients is None else EventBridge(clients).connection))
+    signing = Signing(hosts, connections, None if clients is None else EventBridge(clients).connection)
+    tasks = HttpTasks(hosts, signing, Signatures(clients), region)
     for kind in sorted(_NOT_AWS):
         workers.register(f"arn:*:states:::{kind}:*", tasks, concurrency=CONCURRENCY, last=True)
 

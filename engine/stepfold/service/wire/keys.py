@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -100,8 +101,7 @@ def load_keys(path: str | Path) -> dict[str, Key]:
 
 def authorize(key: Key, name: str, request: Shape, home: Home) -> None:
     """Nothing, where the key's policy allows the operation on all that it concerns; raises Refusal."""
-    action = f"states:{name}"
-    for resource in resources(request, home):
+    for action, resource in product(_actions(name, request), resources(request, home)):
         if not any(line.covers(action, resource) for line in key.policy):
             raise Refusal(
                 "AccessDeniedException",
@@ -109,6 +109,12 @@ def authorize(key: Key, name: str, request: Shape, home: Home) -> None:
                 f"on resource: {resource} because no identity-based policy allows the {action} action",
                 status=403,
             )
+
+
+def _actions(name: str, request: Shape) -> list[str]:
+    """What a request does; a connection's secrets are told to those alone who may see them, as on AWS."""
+    reveals = isinstance(request, shapes.TestStateInput) and request.revealSecrets
+    return [f"states:{name}", *(["states:RevealSecrets"] if reveals else [])]
 
 
 def resources(request: Shape, home: Home) -> list[str]:

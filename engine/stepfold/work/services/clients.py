@@ -85,11 +85,20 @@ class Clients:
         )
         return found
 
+    async def credentials(self) -> Any:
+        """What botocore finds to sign with at this moment, or None; raises what it raises. They may come from afar."""
+        async with self._making:
+            return await anyio.to_thread.run_sync(self._credentials)
+
     def close(self) -> None:
         """Let go of the connections."""
         for client in self._clients.values():
             client.close()
         self._clients.clear()
+
+    def _credentials(self) -> Any:
+        found = self._session.get_credentials()
+        return None if found is None else found.get_frozen_credentials()
 
     def _make(self, service: str) -> Any:
         from botocore.config import Config

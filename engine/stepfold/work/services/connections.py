@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -62,13 +62,18 @@ class Connection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def secrets(self) -> list[str]:
-        """What must be seen by nobody."""
+        """What must be seen by nobody, also as an address or a JSON text has it."""
         basic = f"{self.username}:{self.password}" if self.password else ""
         encoded = base64.b64encode(basic.encode()).decode()
         added = (*self.headers.values(), *self.query.values(), *self.body.values())
         bare = [value.rpartition(" ")[2] for value in added]  # a token without the word Bearer
         told = (self.password, self.api_key_value, self.client_secret, encoded)
-        return [text for text in (*told, *added, *bare) if text]
+        plain = [text for text in (*told, *added, *bare) if text]
+        return list(dict.fromkeys(form for text in plain for form in (text, quote(text, safe=""), _escaped(text))))
+
+
+def _escaped(text: str) -> str:
+    return msgspec.json.encode(text).decode()[1:-1]
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):

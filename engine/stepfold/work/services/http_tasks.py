@@ -4,14 +4,14 @@
      "Authentication": {"ConnectionArn": "..."}, "QueryParameters": {"dry": "1"}}
 
 gives `{"Headers": {...: [...]}, "ResponseBody": ..., "StatusCode": 200, "StatusText": "OK"}`. A status from 300 on
-fails the Task: redirects are not followed. What a connection adds is in no history, and what an answer repeats of it is
-struck out. (Recorded: results of API Gateway. From AWS's guide: the encodings and the names of errors. The causes are
-our own.)
+fails the Task: redirects are not followed. What a connection or a signature adds is in no history, and what an answer
+repeats of it is struck out. (Recorded: results of API Gateway. From AWS's guide: the encodings, what wins where Task
+and connection say the same, the headers that Step Functions sets, and the names of errors. The causes are our own.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -21,21 +21,29 @@ from stepfold.language.failures import DATA_LIMIT_EXCEEDED, PERMISSIONS, RUNTIME
 from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree, tree
 from stepfold.work.call import Call, TaskError
 
+from . import traces
 from .connections import Connection, NoConnection, Signing
 from .hosts import Answer, Hosts, NoAnswer, NotAllowed, Request, TooLong
 from .shaped import readable, written
+from .signatures import NotSigned, Signatures
 
 FORM: Final = "application/x-www-form-urlencoded"
 STRUCK: Final = "[REDACTED]"
 _OURS: Final = {"connection", "content-length", "host", "transfer-encoding", "upgrade"}
 """Headers that a Task cannot set: they are the request's own."""
+_AUTHORISATIONS: Final = {"NO_AUTH": False, "IAM_ROLE": True, "RESOURCE_POLICY": True}
+"""Whether a request is signed. By a resource policy AWS signs as itself, which nobody else can: here as by a role."""
+_RANGE: Final = "bytes=0-262144"
 _ARRAYS: Final = {"BRACKETS", "COMMAS", "INDICES", "NONE", "REPEAT"}
 _SHORTEST_SECRET: Final = 4
 _NOBODY: Final = Connection("")
 
 
 class Wanted(NamedTuple):
-    """A request as a Task wants it, and how the Task fails: by the names of its kind."""
+    """A request as a Task wants it, and how the Task fails: by the names of its kind.
+
+    `signed` asks for a signature; `sets` are headers of the kind itself, where neither Task nor connection has them.
+    """
 
     method: str
     url: str
@@ -44,6 +52,8 @@ class Wanted(NamedTuple):
     body: Json
     form: str | None
     connection: str | None
+    signed: bool
+    sets: dict[str, str]
     failing: str
     broken: str
 
@@ -51,45 +61,64 @@ class Wanted(NamedTuple):
 class HttpTasks:
     """Makes requests for Tasks."""
 
-    def __init__(self, hosts: Hosts, signing: Signing) -> None:
+    def __init__(self, hosts: Hosts, signing: Signing, signatures: Signatures, region: str) -> None:
         self._hosts = hosts
         self._signing = signing
+        self._signatures = signatures
+        self._agent = f"Amazon|StepFunctions|HttpInvoke|{region}"
 
     async def __call__(self, call: Call) -> Value:
         """The answer, as admitted JSON. Raises TaskError."""
-        arguments = tree(call.arguments)
-        reader = _api_gateway if ":apigateway:" in call.resource else _plain
-        try:
-            wanted = reader(arguments)
-        except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as wrong:
-            field = wrong.args[0] if isinstance(wrong, _Malformed | KeyError) else "Parameters"
-            raise TaskError(
-                RUNTIME, f"The Parameters '{written(arguments)}' could not be used to start the Task: "
-                f"[The value of the field '{field}' has an invalid format]",
-            ) from None
+        wanted = self._wanted(call)
         secrets: list[str] = []
         try:
             connection = _NOBODY
             if wanted.connection is not None:
                 connection = await self._signing.connection(wanted.connection)
                 secrets = connection.secrets
-            answer = await self._hosts.send(_request(wanted, connection))
-        except (NotAllowed, NoConnection) as refused:
+            request = _request(wanted, connection)
+            if call.trace is not None:
+                call.trace.request = traces.sent(request if call.trace.reveal else _request(wanted, _NOBODY))
+            if wanted.signed:
+                request, secrets = await self._signatures.signed(request)
+            answer = await self._hosts.send(request)
+        except (NotAllowed, NoConnection, NotSigned) as refused:
             raise TaskError(PERMISSIONS, _struck(str(refused), secrets)) from None
         except NoAnswer as silent:
             raise TaskError(wanted.broken, _struck(str(silent), secrets)) from None
         except TooLong as long:
             raise TaskError(DATA_LIMIT_EXCEEDED, str(long)) from None
-        body = _struck(readable(answer.body), secrets)
+        shown = _without(secrets, answer)
+        if call.trace is not None:
+            call.trace.response = traces.came(request, answer if call.trace.reveal else shown)
         if answer.status >= 300:
-            raise TaskError(f"{wanted.failing}.{answer.status}", body or answer.reason)
-        return admit_tree(_result(answer, body, secrets))
+            raise TaskError(f"{wanted.failing}.{answer.status}", readable(shown.body) or answer.reason)
+        return admit_tree(_result(shown))
+
+    def _wanted(self, call: Call) -> Wanted:
+        arguments = tree(call.arguments)
+        reader = _api_gateway if ":apigateway:" in call.resource else _plain
+        try:
+            return reader(arguments, self._agent)
+        except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as wrong:
+            field = wrong.args[0] if isinstance(wrong, _Malformed | KeyError) else "Parameters"
+            raise TaskError(
+                RUNTIME, f"The Parameters '{written(arguments)}' could not be used to start the Task: "
+                f"[The value of the field '{field}' has an invalid format]",
+            ) from None
 
 
-def _result(answer: Answer, body: str, secrets: list[str]) -> dict[str, Json]:
+def _without(secrets: list[str], answer: Answer) -> Answer:
+    """The answer, without what it repeats of the secrets."""
+    headers = [(name, _struck(value, secrets)) for name, value in answer.headers]
+    return answer._replace(headers=headers, body=_struck(readable(answer.body), secrets).encode())
+
+
+def _result(answer: Answer) -> dict[str, Json]:
     headers: dict[str, list[str]] = {}
     for name, value in answer.headers:
-        headers.setdefault(name, []).append(_struck(value, secrets))
+        headers.setdefault(name, []).append(value)
+    body = readable(answer.body)
     try:
         plain = tree(admit(body))
     except NotAdmitted:
@@ -116,7 +145,7 @@ class _Malformed(ValueError):
     """A field of the arguments is not as it should be."""
 
 
-def _plain(arguments: Json) -> Wanted:
+def _plain(arguments: Json, agent: str) -> Wanted:
     transform = arguments.get("Transform") or {}
     form = None
     if transform.get("RequestBodyEncoding") == "URL_ENCODED":
@@ -135,13 +164,16 @@ def _plain(arguments: Json) -> Wanted:
         body=arguments.get("RequestBody"),
         form=form,
         connection=connection,
+        signed=False,
+        sets={"User-Agent": agent, "Range": _RANGE},
         failing="States.Http.StatusCode",
         broken="States.Http.Socket",
     )
 
 
-def _api_gateway(arguments: Json) -> Wanted:
-    """AuthType NO_AUTH: requests that AWS would sign go unsigned, and the API refuses what it must."""
+def _api_gateway(arguments: Json, agent: str) -> Wanted:
+    if (authorisation := arguments.get("AuthType", "NO_AUTH")) not in _AUTHORISATIONS:
+        raise _Malformed("AuthType")
     host = _address(arguments["ApiEndpoint"])
     path = "/".join(str(part).strip("/") for part in (arguments.get("Stage"), arguments.get("Path")) if part)
     return Wanted(
@@ -152,6 +184,8 @@ def _api_gateway(arguments: Json) -> Wanted:
         body=arguments.get("RequestBody"),
         form=None,
         connection=None,
+        signed=_AUTHORISATIONS[authorisation],
+        sets={"User-Agent": agent},
         failing="ApiGateway",
         broken="ApiGateway.SdkClientException",
     )
@@ -193,29 +227,43 @@ def _pairs(given: Json, field: str) -> list[tuple[str, str]]:
 
 
 def _request(wanted: Wanted, connection: Connection) -> Request:
+    """The request that is sent; where Task and connection say the same, the connection wins."""
     split = urlsplit(wanted.url)
-    query = "&".join(part for part in (split.query, urlencode([*wanted.query, *connection.query.items()])) if part)
-    body = wanted.body
-    if connection.body and (body is None or isinstance(body, dict)):
-        body = (body or {}) | connection.body
-    headers = {"user-agent": ("User-Agent", "Amazon|StepFunctions|HttpInvoke")}
+    pairs = [(name, value) for name, value in wanted.query if name not in connection.query]
+    query = "&".join(part for part in (split.query, _encoded([*pairs, *connection.query.items()])) if part)
+    body = _merged(wanted.body, connection.body)
+    added = {name.lower() for name in connection.headers}
+    headers = [(name, value) for name, value in wanted.headers if name.lower() not in added]
+    headers += connection.headers.items()
+    sets = dict(wanted.sets)
     if body is not None:
-        headers["content-type"] = ("Content-Type", FORM if wanted.form else "application/json; charset=UTF-8")
-    many = [(name, value) for name, value in wanted.headers if name.lower() not in headers]
-    headers |= {name.lower(): (name, value) for name, value in wanted.headers if name.lower() in headers}
-    signed = {name.lower() for name in connection.headers}
-    several = [(name, value) for name, value in (*headers.values(), *many) if name.lower() not in signed]
+        sets["Content-Type"] = FORM if wanted.form else "application/json; charset=UTF-8"
+    said = {name.lower() for name, _ in headers}
+    headers += [(name, value) for name, value in sets.items() if name.lower() not in said]
     return Request(
         wanted.method,
         urlunsplit(split._replace(query=query, fragment="")),
-        [*several, *connection.headers.items()],
+        headers,
         None if body is None else _body(body, wanted.form),
     )
 
 
+def _merged(body: Json, added: Mapping[str, str]) -> Json:
+    if not added:
+        return body
+    if body is not None and not isinstance(body, dict):
+        raise TaskError(RUNTIME, "The RequestBody is no object: what the connection adds cannot be merged with it")
+    return (body or {}) | dict(added)
+
+
+def _encoded(pairs: Iterable[tuple[str, str]]) -> str:
+    """Pairs as in AWS's examples, a space as %20: what is signed must be written in no other way."""
+    return urlencode(list(pairs), quote_via=quote)
+
+
 def _body(body: Json, form: str | None) -> bytes:
     if form is not None and isinstance(body, dict):
-        return urlencode(list(_flat(body, form))).encode()
+        return _encoded(_flat(body, form)).encode()
     return (body if isinstance(body, str) else written(body)).encode()
 
 
