@@ -10,11 +10,11 @@ from contextlib import closing
 import anyio
 import pytest
 import structlog
-from tests.runtime.world import FUNCTION, YEAR, Around, asks, call, each, let_go_on, until, wait
+from tests.runtime.world import FUNCTION, YEAR, Around, asks, call, each, let_go_on, then, until, wait
 
 from stepfold import Engine
 from stepfold.errors import CallerError, ExecutionAlreadyExists, ExecutionSetAside
-from stepfold.runtime import at_rest, catalog, quarantine
+from stepfold.runtime import at_rest, catalog, express, quarantine, resuming, starting
 from stepfold.runtime import run as runs
 from stepfold.runtime.claims import MOST
 from stepfold.runtime.doctor import examine
@@ -216,6 +216,66 @@ async def test_what_waits_or_gets_on_or_was_closed_in_order_is_never_set_aside(c
             await until(lambda calls=calls: len(calls) >= 3)
             assert not engine.failed
             assert engine.runs.keys() == {waits.arn, asked.arn, hangs.arn, loops.arn}
+
+
+class Killed(Crashed):
+    """A store whose owner is killed at some moment: nothing is written from then on, and nothing let go in order."""
+
+    dead = False
+
+    async def put(self, *arguments, **more):
+        if self.dead:
+            raise StoreClosed("killed")
+        await self.inner.put(*arguments, **more)
+
+
+LATER = then(wait(5), call())
+
+
+@pytest.mark.parametrize(("definition", "beside"), [(call(), ["slow", "slow"]), (LATER, [])], ids=["now", "later"])
+async def test_an_express_execution_that_kills_its_process_is_set_aside_as_any_other(
+    definition, beside, clock, monkeypatch
+):
+    monkeypatch.setattr(resuming, "TRIAL_SECONDS", 0.05)
+    disk = MemoryStore()
+
+    async def killed(*begun):
+        """Whether the process was killed in this opening, rather than to set the poison aside."""
+        store = Killed(disk)
+
+        async def work(event):
+            if event == "poison":
+                store.dead = True
+            await anyio.sleep_forever()
+
+        async with Engine(store, clock=clock, work=[work]) as engine:
+            if begun:
+                machine = await engine.registry.resolve(await engine.create("machine", definition, type="EXPRESS"))
+            for event in begun:
+                await express.start(engine, machine, starting.wanted(event, name=event, limits=engine.limits))
+            await let_go_on()
+            clock.advance(5)
+            await until(lambda: store.dead or engine.failed)
+            return store.dead
+
+    deaths = [await killed(*beside, "poison")]
+    while deaths[-1] and len(deaths) < 10:
+        deaths.append(await killed())
+    assert deaths == [True] * (MOST + 1) + [False]
+    ((arn, aside),) = (await quarantine.every(disk)).items()
+    assert ":express:machine:poison:" in arn, "and not those that were as slow, but innocent"
+    assert "taken up 3 times" in aside.reason
+
+    engine = Engine(Around(disk), clock=clock)
+    engine.work("work")(lambda event: event)
+    async with engine:
+        assert (engine.failed.keys(), arn in engine.runs) == ({arn}, False), "it stays set aside"
+        await engine.retry(arn)
+        await let_go_on()
+        clock.advance(5)
+        await until(lambda: not engine.runs)
+    assert not await quarantine.every(disk)
+    assert {one.status async for one in catalog.all_entries(disk, express.KIND)} == {"SUCCEEDED"}
 
 
 class FullLater(Around):

@@ -351,7 +351,7 @@ class Engine:
 
     async def retry(self, name_or_arn: str) -> None:
         """Try an execution again that was set aside. Raises CallerError where it is not, or what is wrong with it."""
-        await resuming.retry(self, (await catalog.find_execution(self.store, name_or_arn)).key)
+        await resuming.retry(self, name_or_arn)
 
     async def tell(self, run: Run, signal: Signal) -> None:
         """Say something to an execution; a caller that is cancelled while it waits does not unsay it."""

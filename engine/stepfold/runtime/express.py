@@ -1,7 +1,8 @@
 """Executions of EXPRESS machines: each runs on a store of its own that forgets.
 
 One that somebody waits for (StartSyncExecution) is never written down. Of the others the start and the end are: a row
-of the catalog, and no log. What a crash cut off is run again from its start, for AWS promises but at least once.
+of the catalog, and no log. What a crash cut off is run again from its start, for AWS promises but at least once; also
+then it never got on, as far as `claims` can know.
 """
 
 from __future__ import annotations
@@ -161,20 +162,25 @@ async def run(engine: Host, target: Target, wish: Wanted) -> Ended:
     return Ended(one.execution, BASE_MEGABYTES + size // 1_000_000)
 
 
-async def resume(engine: Host) -> None:
-    """Run again, from their starts, those whose end was not written down."""
-    cut_off = [one async for one in catalog.all_entries(engine.store, KIND, status="RUNNING", newest_first=False)]
-    for one in cut_off:
-        try:
-            row = row_of(one)
-            machine = await engine.registry.machine(row.started.definition, "EXPRESS")
-            again, told = begin(engine, machine, row.started, kept=True, redrives=row.redrives)
-            await _live(engine, again, told)
-        except StoreClosed:
-            raise
-        except Exception as error:  # whatever is wrong with one must not keep the others from going on
-            engine.failed[one.key] = error
-            logger.exception("execution set aside", execution=one.key)
+async def cut_off(engine: Host) -> list[Entry]:
+    """Those whose end was not written down, the oldest first."""
+    return [one async for one in catalog.all_entries(engine.store, KIND, status="RUNNING", newest_first=False)]
+
+
+async def again(engine: Host, one: Entry) -> tuple[Run, Told] | None:
+    """One that was cut off, begun again from its start; one that cannot be is told of, and harms nobody."""
+    try:
+        row = row_of(one)
+        machine = await engine.registry.machine(row.started.definition, "EXPRESS")
+        run, told = begin(engine, machine, row.started, kept=True, redrives=row.redrives)
+    except StoreClosed:
+        raise
+    except Exception as error:  # whatever is wrong with one must not keep the others from going on
+        engine.failed[one.key] = error
+        logger.exception("execution set aside", execution=one.key)
+        return None
+    engine.runs[one.key] = run
+    return run, told
 
 
 async def _new(engine: Host, target: Target, wish: Wanted, *, kept: bool) -> tuple[Run, Told]:

@@ -66,10 +66,15 @@ async def find(store: Store, arn: str) -> SetAside | None:
 
 
 async def give_back(store: Store, name_or_arn: str, at: int) -> str:
-    """Have an execution tried again at the next opening; its ARN, once that is durable. Raises CallerError."""
-    arn = (await catalog.find_execution(store, name_or_arn)).key
+    """Have an execution tried again at the next opening; its ARN, once that is durable. Raises CallerError.
+
+    One of EXPRESS, of which the catalog has no name, goes by its ARN.
+    """
+    arn = name_or_arn
     if await find(store, arn) is None:
-        raise CallerError(f"{arn} is not set aside")
+        arn = (await catalog.find_execution(store, name_or_arn)).key
+        if await find(store, arn) is None:
+            raise CallerError(f"{arn} is not set aside")
     await store.put([catalog.tombstone(KIND, arn, at)])
     await store.forget(f"{KIND}:{arn}")
     return arn

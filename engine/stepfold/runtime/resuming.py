@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 import anyio
 import structlog
@@ -16,7 +17,7 @@ from . import catalog, express, quarantine
 from .claims import MOST, Claims, is_risky
 from .host import Host
 from .quarantine import AsideRow
-from .run import Run
+from .run import Run, Told
 
 logger = structlog.get_logger(__name__)
 
@@ -38,64 +39,86 @@ async def resume_all(engine: Host, claims: Claims) -> None:
         async for entry in catalog.all_entries(engine.store, catalog.EXECUTION, status="RUNNING", newest_first=False)
         if entry.key not in aside
     ]
-    suspects: list[tuple[int, Run]] = []
+    cut_off = [entry for entry in await express.cut_off(engine) if entry.key not in aside]
+    suspects: list[tuple[int, _Ready]] = []
     for start in range(0, len(arns), TOGETHER):
-        suspects += await _take_up(engine, claims, arns[start : start + TOGETHER])
-    await claims.drop_others(arn for arn in arns if arn in engine.runs)
-    if arns:
-        logger.info("resumed", executions=len(arns))
+        folded = await _fold_all(engine, arns[start : start + TOGETHER])
+        suspects += await _take_up(engine, claims, [_going_on(run) for run in folded])
+    for start in range(0, len(cut_off), TOGETHER):
+        begun = [await express.again(engine, entry) for entry in cut_off[start : start + TOGETHER]]
+        suspects += await _take_up(engine, claims, [_beginning(*one) for one in begun if one is not None])
+    await claims.drop_others(arn for arn in (*arns, *(entry.key for entry in cut_off)) if arn in engine.runs)
+    if arns or cut_off:
+        logger.info("resumed", executions=len(arns) + len(cut_off))
     if suspects:
         logger.warning("died before these got on; they are tried one after the other", executions=len(suspects))
         engine.aside(_try, engine, claims, suspects)
-    await express.resume(engine)
 
 
-async def _take_up(engine: Host, claims: Claims, arns: Sequence[str]) -> list[tuple[int, Run]]:
+class _Ready(NamedTuple):
+    """An execution that can be set going by `go`; `risky` where that has anything done in this process."""
+
+    run: Run
+    go: Callable[[], Awaitable[None]]
+    risky: bool
+
+
+def _going_on(run: Run) -> _Ready:
+    return _Ready(run, run.resume, is_risky(run.execution))
+
+
+def _beginning(run: Run, told: Told) -> _Ready:
+    """One of EXPRESS: all that it does, it does again, also what comes after a Wait."""
+    return _Ready(run, partial(run.follow, told), risky=True)
+
+
+async def _take_up(engine: Host, claims: Claims, found: Sequence[_Ready]) -> list[tuple[int, _Ready]]:
     """Set these going; returns those that were taken up in vain before, and how often."""
-    suspects: list[tuple[int, Run]] = []
-    going: list[Run] = []
+    suspects: list[tuple[int, _Ready]] = []
+    going: list[_Ready] = []
     counted: dict[Execution, int] = {}
-    for run in await _fold_all(engine, arns):
-        arn = run.execution.started.arn
+    for ready in found:
+        run, arn = ready.run, ready.run.execution.started.arn
         count = await claims.count(run.execution)
         if count >= MOST:
             why = f"it was taken up {count} times, and each time the process died or gave it up before it got on"
             del engine.runs[arn]
             await set_aside(engine, arn, AsideRow(why))
-        elif is_risky(run.execution):
+        elif ready.risky:
             counted[run.execution] = max(count, 1)
             if count:
-                suspects.append((count, run))
+                suspects.append((count, ready))
             else:
-                going.append(run)
+                going.append(ready)
         else:
-            going.append(run)
+            going.append(ready)
     if counted:
         await claims.keep(counted)
-    for run in going:
-        engine.spawn(run, run.resume)
+    for ready in going:
+        engine.spawn(ready.run, ready.go)
     return suspects
 
 
-async def _try(engine: Host, claims: Claims, suspects: list[tuple[int, Run]]) -> None:
+async def _try(engine: Host, claims: Claims, suspects: list[tuple[int, _Ready]]) -> None:
     """Set going those under suspicion, the least suspicious first: ever more at once, but alone at the last chance."""
     with suppress(StoreClosed):
         await _one_after_the_other(engine, claims, suspects)
 
 
-async def _one_after_the_other(engine: Host, claims: Claims, suspects: list[tuple[int, Run]]) -> None:
-    left = [run for _, run in sorted(suspects, key=lambda suspect: suspect[0])]
-    counts = {run: count for count, run in suspects}
+async def _one_after_the_other(engine: Host, claims: Claims, suspects: list[tuple[int, _Ready]]) -> None:
+    left = [ready for _, ready in sorted(suspects, key=lambda suspect: suspect[0])]
+    counts = {ready: count for count, ready in suspects}
     size = 1
     while left:
         size = 1 if counts[left[0]] >= MOST - 1 else size
-        now = [run for run in left[:size] if counts[run] == counts[left[0]]]
-        left = left[len(now) :]
+        group = [ready for ready in left[:size] if counts[ready] == counts[left[0]]]
+        left = left[len(group) :]
+        now = [ready.run for ready in group]
         await claims.try_out([run.execution for run in now])
         before = {run: run.execution.version + len(run.execution.asked) for run in now}
-        for run in now:
-            if run.broken is None:
-                engine.spawn(run, run.resume)
+        for ready in group:
+            if ready.run.broken is None:
+                engine.spawn(ready.run, ready.go)
         with anyio.move_on_after(TRIAL_SECONDS):
             for run in now:
                 while not run.ended.is_set() and run.execution.version <= before[run]:  # noqa: ASYNC110  (it tells nobody)
@@ -154,11 +177,17 @@ async def set_aside(engine: Host, arn: str, row: AsideRow) -> None:
     engine.failed[arn] = (await quarantine.put(engine.store, arn, row, engine.clock.now())).error
 
 
-async def retry(engine: Host, arn: str) -> None:
+async def retry(engine: Host, name_or_arn: str) -> None:
     """Try an execution again that was set aside. Raises CallerError where it is not, and whatever is wrong with it."""
-    await quarantine.give_back(engine.store, arn, engine.clock.now())
+    arn = await quarantine.give_back(engine.store, name_or_arn, engine.clock.now())
     engine.failed.pop(arn, None)
-    if (run := await fold(engine, arn)) is not None:
-        engine.spawn(run, run.resume)
+    if (entry := await engine.store.entry(express.KIND, arn)) is not None:
+        begun = await express.again(engine, entry)
+        ready = None if begun is None else _beginning(*begun)
+    else:
+        run = await fold(engine, arn)
+        ready = None if run is None else _going_on(run)
+    if ready is not None:
+        engine.spawn(ready.run, ready.go)
     elif arn in engine.failed:
         raise engine.failed[arn]
