@@ -113,9 +113,11 @@ class SqliteStore:
         self._closing: asyncio.Task[None] | None = None
 
     async def _open(self, durability: Durability | None) -> None:
+        sqlite_file.refuse_cut(self._path)
         if durability is not None:
             sqlite_file.prepare(self._path)
             self._lock = sqlite_file.lock(self._path)
+            sqlite_file.warn_of_loss(self._path, self._lock)
             self.orphaned = self._lock.orphaned
             self._connection = await sqlite_file.connect(self._path, read_only=False)
             db = self._connection._conn  # noqa: SLF001

@@ -31,12 +31,17 @@ class FileCheck(NamedTuple):
     texts: int
 
 
+EMPTY = "it is empty: a new store, or one that was cut to nothing"
+
+
 async def check_file(path: str | PathLike[str]) -> FileCheck:
     """Look a store's file over, in a thread. Raises StoreError where it is no store, or cannot be opened at all."""
     return await anyio.to_thread.run_sync(_check, sqlite_file.true_path(Path(path), there=True))
 
 
 def _check(path: Path) -> FileCheck:
+    if sqlite_file.is_empty(path):
+        return FileCheck([EMPTY], [], 0)
     problems: list[str] = []
     streams: list[str] = []
     texts = 0

@@ -37,6 +37,7 @@ WAL_LOOK = 64
 PROBE_BYTES = 1 << 20
 """What a disk must take before it is believed that it takes writes again."""
 
+_HEADER_BYTES = 100  # of every SQLite database
 _SYNCHRONOUS: dict[Durability, str] = {"full": "FULL", "os": "NORMAL"}
 _REMEDY = "restore it from a backup, or save what can be read with `sqlite3 FILE .recover`"
 
@@ -52,9 +53,13 @@ def true_path(path: Path, *, there: bool = False) -> Path:
 
 
 class Lock(NamedTuple):
-    """The file is ours until `descriptor` is closed; `orphaned`: who had it before never let go of it in order."""
+    """The file is ours until `descriptor` is closed.
+
+    `used`: somebody had it before; `orphaned`: and never let go of it in order.
+    """
 
     descriptor: int
+    used: bool
     orphaned: bool
 
     def let_go(self) -> None:
@@ -86,7 +91,7 @@ def lock(path: Path) -> Lock:
     os.ftruncate(descriptor, 0)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "started": started}).encode() + b"\n", 0)
-    return Lock(descriptor, bool(before) and not before.startswith(_CLOSED))
+    return Lock(descriptor, bool(before), bool(before) and not before.startswith(_CLOSED))
 
 
 def _held(path: Path, holder: bytes) -> str:
@@ -98,6 +103,27 @@ def _held(path: Path, holder: bytes) -> str:
         f"{path} is held by {who}. One engine runs a store: ask that one (through its HTTP API, or from within the "
         "program that runs it), stop it, or open the store read-only to look at it"
     )
+
+
+def refuse_cut(path: Path) -> None:
+    """Refuse a file that was cut to nothing while its log was not: SQLite would take it for new, and delete the log."""
+    if path.exists() and is_empty(path) and sizes(path)["wal_bytes"]:
+        raise StoreError(
+            f"{path} is empty, but the write-ahead log beside it is not: it was a store, and was cut to nothing. "
+            f"Restore it from a backup; to begin a new store here, remove {path.name}-wal"
+        )
+
+
+def is_empty(path: Path) -> bool:
+    """Whether there is nothing in the file that SQLite could know a database by."""
+    return sizes(path)["file_bytes"] < _HEADER_BYTES
+
+
+def warn_of_loss(path: Path, lock: Lock) -> None:
+    """Say in the log that an empty file becomes a new store, where a store may have been before."""
+    if lock.used and is_empty(path):
+        remedy = "if there was a store, stop and restore it from a backup"
+        log.warning("an_empty_file_becomes_a_new_store", path=str(path), remedy=remedy)
 
 
 def prepare(path: Path) -> None:

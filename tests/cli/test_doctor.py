@@ -156,6 +156,10 @@ def test_every_page_can_be_lost_and_nothing_wrong_is_ever_told(store, tmp_path):
 
 def test_a_store_that_is_none(sf, here):
     assert sf("doctor", here / "none.db").exit_code == Exit.STORE
+    (here / "empty.db").touch()
+    told = sf("doctor", here / "empty.db")
+    assert (told.exit_code, len(told.stdout.splitlines())) == (Exit.STORE, 2)
+    assert "it is empty: a new store, or one that was cut to nothing" in told.stdout
     (here / "text.db").write_text("no database, " * 999)
     told = sf("doctor", here / "text.db")
     assert told.exit_code == Exit.STORE

@@ -18,7 +18,9 @@ from tests.runtime.world import asks, both, call, each, until
 
 from stepfold import Engine
 from stepfold.runtime import catalog
+from stepfold.runtime.doctor import examine
 from stepfold_store import StoreError, open_reader, open_store
+from stepfold_store.sqlite_check import EMPTY
 
 pytestmark = pytest.mark.anyio
 FLIPS = of_level(120, 1_000, 10_000)
@@ -153,8 +155,23 @@ async def test_a_file_that_was_cut_off_is_refused_or_named(cut, tmp_path):
         with pytest.raises(StoreError, match=re.escape(str(path))):
             await open_store(path)
         return
+    assert (await examine(path)).problems == [EMPTY]
     await (await open_store(path)).close()  # (to SQLite, a file of a byte is empty, and so a new store)
     assert invariants.of_file(path) == {}
+
+
+async def test_a_file_that_was_cut_to_nothing_beside_its_log_is_refused_and_left_alone(tmp_path):
+    path, copy = tmp_path / "store.db", tmp_path / "copy.db"
+    log, copied_log = tmp_path / "store.db-wal", tmp_path / "copy.db-wal"
+    async with Engine(path):
+        copied_log.write_bytes(log.read_bytes())
+    copy.write_bytes(b"")
+    for opening in (open_store, open_reader):
+        with pytest.raises(StoreError, match="was cut to nothing"):
+            await opening(copy)
+    assert (copy.stat().st_size, copied_log.stat().st_size > 0) == (0, True)
+    copied_log.unlink()
+    await (await open_store(copy)).close()
 
 
 async def test_a_damage_that_sqlite_cannot_put_into_words_is_refused_as_one(tmp_path):

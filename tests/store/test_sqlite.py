@@ -671,3 +671,14 @@ async def test_watchers_of_one_stream_share_and_leave(store):
         await store.submit("s", 0, [record(1)])
         assert [await anext(one), await anext(two)] == [1, 1]
     assert store._watched == {}
+
+
+async def test_an_empty_file_that_was_opened_before_is_not_made_a_store_in_silence(path):
+    with structlog.testing.capture_logs() as logs:
+        await (await open_store(path)).close()
+        await (await open_store(path)).close()
+    assert not logs
+    path.write_bytes(b"")
+    with structlog.testing.capture_logs() as logs:
+        await (await open_store(path)).close()
+    assert [(line["log_level"], line["event"]) for line in logs] == [("warning", "an_empty_file_becomes_a_new_store")]

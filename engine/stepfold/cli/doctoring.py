@@ -79,9 +79,11 @@ def _print(location: str, found: Examination) -> None:
     whole = f"{found.executions:,} executions are whole, {found.events:,} events can be read"
     if found.sound:
         screen.line(f"{screen.paint('✓', 'green', 'bold')} the store is sound: {whole}")
-    else:
+    elif found.executions or found.broken:
         screen.line(f"{screen.paint('✗', 'red', 'bold')} the store is damaged; {whole}")
         screen.line("  what is damaged comes back from a backup alone; the others go on without it")
+    else:
+        screen.line("  what was in it comes back from a backup alone")
     if found.aside:
         again = command("resume", "--store", location, "--retry", "NAME")
         screen.line(f"  to try one again that is set aside: {screen.paint(again, 'bold')}")

@@ -13,7 +13,7 @@ import msgspec
 from stepfold.interpreter import facts
 from stepfold.interpreter.execution import Execution
 from stepfold_store import Damaged, Entry, Store, StoreError, open_reader
-from stepfold_store.sqlite_check import check_file
+from stepfold_store.sqlite_check import EMPTY, check_file
 
 from . import catalog, quarantine
 from .mapruns import tallies
@@ -58,6 +58,8 @@ async def examine(location: str) -> Examination:
     try:
         checked = await check_file((await store.health()).details["path"])
         problems = list(checked.problems)
+        if EMPTY in problems:
+            return Examination(problems, [], [], 0, 0, 0)
         entries = await _entries(store, problems)
         names = [name for name in checked.streams if name.startswith(_EXECUTION)]
         others = [name for name in checked.streams if not name.startswith(_EXECUTION)]
