@@ -48,6 +48,8 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     timeout, heartbeat = dataflow.literal(state.timeout_seconds), dataflow.literal(state.heartbeat_seconds)
     if step.timeout is not None:
         timeout = _seconds(execution, frame, step.timeout, moment)
+    # Unverified: whether AWS refuses a HeartbeatSeconds that is computed to be no less than TimeoutSeconds. Here
+    # it has no effect, for the time-out comes first.
     if step.heartbeat is not None:
         heartbeat = _seconds(execution, frame, step.heartbeat, moment)
     yield facts.TaskScheduled(
