@@ -1,7 +1,10 @@
 """Expressions made to burn time or memory end in their own state's failure, and others go on meanwhile."""
 
 import json
+import os
 import resource
+import subprocess
+import sys
 import time
 
 import anyio
@@ -16,8 +19,8 @@ SECONDS = 8
 """An attack is over by then: an evaluation is cut off after five seconds."""
 STALL = 4.0
 """Nobody else waits longer than this for a turn, also on a machine with much else to do."""
-GROWTH = 1 << 30
-"""Memory of the process: an evaluation may take some hundred megabytes before its limits end it, and no more."""
+GROWTH = 300 << 20
+"""Memory of a process: an evaluation may take so much before its limits end it, and no more."""
 
 LOOPS = {
     "recursion": "( $f := function($n) { 1 + $f($n + 1) }; $f(0) )",
@@ -27,6 +30,32 @@ LOOPS = {
     "a text that doubles": "( $f := function($s, $n) { $n = 0 ? $s : $f($s & $s, $n - 1) }; $f('xxxxxxxx', 40) )",
     "maps in maps": "$map([1..2000], function($a) { $map([1..2000], function($b) { $map([1..2000], $string) }) })",
 }
+GREEDY = [
+    "$map([1..873782], function($v) { [1..50] })",
+    "$map([1..873782], function($v) { {'a': $v, 'b': 'x'} })",
+    "$map([1..100], function($v) { [1..873782] })",
+    "$reduce([1..400], function($all, $v) { $append($all, [[1..873782]]) }, [])",
+    "[1..20000].([1..20000])",
+]
+"""Each of them took a gigabyte or more within the library's own limits."""
+TAKEN = """
+import anyio, json, resource, sys, structlog
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+from stepfold import Engine, ExecutionFailed
+from stepfold.runtime.apart import EVALUATORS
+async def main():
+    async with Engine() as engine:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for number, definition in enumerate(json.load(sys.stdin)):
+            try:
+                await (await engine.start(await engine.create(f"m{number}", definition))).result()
+            except ExecutionFailed as failed:
+                assert failed.error == "States.QueryEvaluationError", failed
+        EVALUATORS.close()
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(json.dumps([1024 * (after - before), 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+anyio.run(main)
+"""
 REGEXES = {
     "nested plus": ("$contains($states.input.text, /(a+)+b/)", "a" * 50_000),
     "alternatives": ("$match($states.input.text, /(a|aa)+$/)", "a" * 5_000 + "!"),
@@ -107,6 +136,17 @@ async def test_an_expression_without_end_fails_its_state_alone(expression):
     outcome = await attacked(jsonata(expression), {})
     assert isinstance(outcome, ExecutionFailed)
     assert outcome.error == "States.QueryEvaluationError"
+
+
+def test_greedy_expressions_take_little_here_and_no_more_than_they_may_elsewhere():
+    done = subprocess.run(
+        [sys.executable, "-c", TAKEN], input=json.dumps([jsonata(expression) for expression in GREEDY]), timeout=60,
+        check=False, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stderr
+    here, elsewhere = json.loads(done.stdout)
+    assert here < GROWTH / 3
+    assert elsewhere < GROWTH
 
 
 @pytest.mark.parametrize(("expression", "text"), REGEXES.values(), ids=list(REGEXES))

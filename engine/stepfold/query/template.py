@@ -20,13 +20,15 @@ class Moment:
 
     `now` is in milliseconds since the epoch. `random` is the seeded source (jitter, MathRandom without a
     seed), `secret` the unguessable one (task tokens, States.UUID). `unhurried` says that it is no decision that waits
-    but a thread: a rendering may take seconds, and lets other threads run.
+    but a thread: a rendering may take seconds, and lets other threads run. `apart` has a request evaluated by another
+    process (see `jsonata.exchange`), and gives its answer, or None where there is no other process.
     """
 
     now: int
     random: Callable[[], float]
     secret: Callable[[int], bytes]
     unhurried: bool = False
+    apart: Callable[[bytes], bytes | None] | None = None
 
     def uuid(self) -> str:
         """A version 4 UUID from the secret source."""

@@ -15,6 +15,8 @@ from stepfold.language.failures import QUERY_EVALUATION_ERROR, RUNTIME, Failure
 from stepfold.query.template import Moment, Overrun, QueryError, Scope, Template
 from stepfold.query.values import Value
 
+from .apart import EVALUATORS
+
 if TYPE_CHECKING:
     from stepfold.language.machine import Machine
 
@@ -36,7 +38,7 @@ async def elsewhere(
 ) -> Value | Failure:
     """Render a field in a thread; its failure where that fails, or takes too long."""
     error_name = QUERY_EVALUATION_ERROR if jsonata else RUNTIME
-    unhurried = dataclasses.replace(moment, unhurried=True)
+    unhurried = dataclasses.replace(moment, unhurried=True, apart=EVALUATORS.evaluate)
 
     def render() -> Value | Failure:
         try:

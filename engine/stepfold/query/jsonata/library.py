@@ -1,20 +1,26 @@
 """The library that parses and evaluates JSONata, `jlens`: this file alone imports it.
 
 Every evaluation has limits. In a decision they are small, and running into one means `Overrun`: the same is asked for
-again in a thread, where the limits are AWS's, and the library, given a document of its own, lets other threads run.
+again in a thread, where the limits are AWS's, and the library, given a document of its own, lets other threads run. No
+limit of the library's bounds what many arrays take together: so what overruns its budget in the thread, too, is handed
+on to another process, where there is one (`apart`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import jlens
+from msgspec import Raw
 
 from stepfold.query.template import Moment, Overrun
-from stepfold.query.values import Json
+from stepfold.query.values import Json, text, tree
 
+from . import exchange
+from .exchange import Answer, Wanted, written
 from .functions import CHANCY, STEADY, FunctionFailed, TooLarge, of_chance
 from .syntax import last_operation
 
@@ -99,9 +105,11 @@ class Program:
         "_expression",
         "_functions",
         "_kind",
+        "_names",
         "_shuffles",
         "_source",
         "_timed",
+        "_variables",
         "reads",
     )
 
@@ -119,6 +127,8 @@ class Program:
         """What it reads of which variable: true for the whole value, else its fields, each in the same way."""
         functions = frozenset(names - variables)
         self._source = source
+        self._names = names
+        self._variables = variables
         self._functions = functions
         self._chancy = bool(CHANCY & functions)
         self._distinct = "distinct" in functions
@@ -128,7 +138,22 @@ class Program:
         self._kind: jlens.Expression | None = None
 
     def run(self, data: dict[str, Json], moment: Moment) -> Json:
-        """The value over the variables in `data`, or UNDEFINED, or FUNCTION. Raises Failed and Overrun."""
+        """The value over the variables in `data`, or UNDEFINED, or FUNCTION. Raises Failed and Overrun.
+
+        Where there is another process to evaluate in, here it is only tried within the limits of a decision: they bound
+        what it takes of memory, which those of a thread do not.
+        """
+        if moment.apart is None:
+            return self._here(data, moment)
+        try:
+            return self._here(data, replace(moment, unhurried=False))
+        except Overrun:
+            seed = int(moment.random() * 2**53)
+            wanted = Wanted(self._source, self._names, self._variables, Raw(text(data)), moment.now, seed)
+            answer = moment.apart(written(wanted))
+            return self._here(data, moment) if answer is None else _told(exchange.answer(answer))
+
+    def _here(self, data: dict[str, Json], moment: Moment) -> Json:
         try:
             result = self._run(self._expression, data, moment)
         except Failed as failed:
@@ -206,6 +231,28 @@ class Program:
         for name in STEADY.keys() & self._functions:
             expression.register_function("parsed" if name == "parse" else name, STEADY[name])
         return expression
+
+
+def answered(wanted: Wanted, moment: Moment) -> Answer:
+    """What comes of an evaluation that another process asks for."""
+    try:
+        value = Program(wanted.source, wanted.names, wanted.variables).run(tree(bytes(wanted.data)), moment)
+    except Failed as failed:
+        return Answer("failed", message=str(failed), code=failed.code)
+    if value is UNDEFINED or value is FUNCTION:
+        return Answer("undefined" if value is UNDEFINED else "function")
+    return Answer("value", Raw(text(value)))
+
+
+def _told(answer: Answer) -> Json:
+    match answer.kind:
+        case "value":
+            return tree(bytes(answer.value))
+        case "undefined" | "function":
+            return UNDEFINED if answer.kind == "undefined" else FUNCTION
+        case "failed":
+            raise Failed(answer.message, answer.code)
+    raise Failed(_MEMORY if answer.kind == "memory" else _TIME)
 
 
 def bear(breadth: int, moment: Moment) -> None:
