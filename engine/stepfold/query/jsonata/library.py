@@ -284,7 +284,7 @@ def matches(body: str, text: str, *, ignore_case: bool = False) -> bool:
     """Whether a regular expression, its slashes escaped, matches the whole text. Raises Overrun where it takes long."""
     try:
         found = compiled(f"$contains(text, /^(?:{body})$/{'i' if ignore_case else ''})")
-        said: bool = found.evaluate({"text": text}, None, **_UNHURRIED)
+        said: bool = found.evaluate_document(jlens.Document({"text": text}), None, **_UNHURRIED)  # others run meanwhile
     except (jlens.JlensError, SyntaxRefused):
         raise Overrun from None
     return said
