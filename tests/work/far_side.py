@@ -92,6 +92,10 @@ class Told:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Answer nobody any more."""
         self.hold.set()
         self.server.shutdown()
         self.server.server_close()

@@ -16,7 +16,7 @@ from stepfold.runtime.handle import ExecutionFailed
 from stepfold.runtime.outside import Outside, reach
 from stepfold.work.services import clients, models
 
-from .far_side import ENVIRONMENT, Told, free_port
+from .far_side import ENVIRONMENT, Told
 
 pytestmark = pytest.mark.anyio
 
@@ -71,17 +71,14 @@ def said(name, status, plain):
     return status, text.encode(), {"Content-Type": "text/xml"}
 
 
-async def run(made):
-    engine = Engine(clock=ManualClock(jumps=True))
-    reach(engine, Outside())
-    async with engine:
-        handle = await engine.start(await engine.create("m", made))
-        return await handle.result()
+async def run(engine, made):
+    machine = await engine.create("m", made, replace=True)
+    return await (await engine.start(machine)).result()
 
 
-async def error_of(made):
+async def error_of(engine, made):
     with pytest.raises(ExecutionFailed) as failed:
-        await run(made)
+        await run(engine, made)
     return failed.value.error
 
 
@@ -100,14 +97,18 @@ def environment(monkeypatch, tmp_path):
 async def test_each_way_in_which_it_can_end(name, monkeypatch):
     with Told(said(name, 400, SLOW), said(name, 200, {}), said(name, 400, NO), None) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-        retry = [{"ErrorEquals": ["States.TaskFailed"], "MaxAttempts": 1}]
-        await run(definition(name, Retry=retry))  # what the service has too much of is the state's to retry
-        assert len(server.asked) == 2
-        refused = await error_of(definition(name))
-        assert refused.endswith("Exception")
-        assert not refused.startswith("States.")
-        unanswered = refused.partition(".")[0] + ".SdkClientException"
-        assert await error_of(definition(name)) == unanswered  # nothing is said for too long
-        server.hold.set()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")  # nobody is there
-    assert await error_of(definition(name)) == unanswered
+        engine = Engine(clock=ManualClock(jumps=True))
+        reach(engine, Outside())
+        async with engine:  # one for all, for its client takes longer to make than a call
+            retry = [{"ErrorEquals": ["States.TaskFailed"], "MaxAttempts": 1}]
+            await run(engine, definition(name, Retry=retry))  # what a service has too much of is the state's to retry
+            assert len(server.asked) == 2
+            refused = await error_of(engine, definition(name))
+            assert refused.endswith("Exception")
+            assert not refused.startswith("States.")
+            unanswered = refused.partition(".")[0] + ".SdkClientException"
+            assert await error_of(engine, definition(name)) == unanswered  # nothing is said for too long
+            server.close()
+            asked = len(server.asked)
+            assert await error_of(engine, definition(name)) == unanswered  # nobody is there
+            assert len(server.asked) == asked
