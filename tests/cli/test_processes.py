@@ -18,6 +18,7 @@ import pytest
 from .conftest import EXAMPLES
 
 ITEMS = 300
+HOLD = "hold"
 IN_FLIGHT = 2 * os.cpu_count() + 32
 
 TEMPLATE = """
@@ -43,7 +44,7 @@ Resources:
       Runtime: python3.12
       Handler: index.handler
       Timeout: 60
-      Environment: {Variables: {TOKENS: TOKENS_FILE}}
+      Environment: {Variables: {TOKENS: TOKENS_FILE, HOLD: HOLD_FILE}}
       InlineCode: |
         import os, time
         def handler(event, context):
@@ -52,6 +53,8 @@ Resources:
             if event == 200:
                 print("half way", flush=True)
                 time.sleep(0.5)
+            while event >= 200 and os.path.exists(os.environ["HOLD"]):
+                time.sleep(0.01)
             time.sleep(0.002)
             return event * 2
 """
@@ -61,7 +64,14 @@ Resources:
 def big(write, here):
     """A Map of many items, each of which appends its token to a file."""
     write("in.json", {"items": list(range(ITEMS))})
-    return write("t.yaml", TEMPLATE.replace("TOKENS_FILE", str(here / "tokens")))
+    return write("t.yaml", TEMPLATE.replace("TOKENS_FILE", str(here / "tokens")).replace("HOLD_FILE", str(here / HOLD)))
+
+
+@pytest.fixture
+def let_go(write, here):
+    """Its last hundred items wait until this is called."""
+    write(HOLD, "")
+    return (here / HOLD).unlink
 
 
 def calls(here) -> list[tuple[str, str]]:
@@ -76,7 +86,7 @@ def succeeded(sf) -> set[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
-def test_a_run_that_is_ended_in_a_map_is_seen_and_resumed(sf, start, big, here, number):
+def test_a_run_that_is_ended_in_a_map_is_seen_and_resumed(sf, start, big, let_go, here, number):
     running = start("run", big, "--input", "@in.json", "--name", "m")
     running.until("half way")
 
@@ -99,6 +109,7 @@ def test_a_run_that_is_ended_in_a_map_is_seen_and_resumed(sf, start, big, here, 
     done, before = succeeded(sf), calls(here)
     assert len(done) < ITEMS
 
+    let_go()
     told = sf("resume")
     assert told.exit_code == 0
     assert told.stdout.startswith("✓ m  SUCCEEDED  ")
@@ -110,10 +121,11 @@ def test_a_run_that_is_ended_in_a_map_is_seen_and_resumed(sf, start, big, here, 
     assert len({token for _, token in before + after}) == ITEMS, "and under the token it had"
 
 
-def test_a_run_of_the_same_name_goes_on(sf, start, big):
+def test_a_run_of_the_same_name_goes_on(sf, start, big, let_go):
     running = start("run", big, "--input", "@in.json", "--name", "m")
     running.until("half way")
     running.signal(signal.SIGKILL)
+    let_go()
     told = sf("run", big, "--input", "@in.json", "--name", "m")
     assert told.exit_code == 0
     assert json.loads(told.stdout) == [2 * item for item in range(ITEMS)]
