@@ -26,21 +26,21 @@ STREAMS = 8
 Group = list[tuple[str, int, Record]]
 
 
-def groups(round_number: int) -> list[Group]:
-    """Decisions of 4 to 7 events of about 90 bytes, spread over some executions."""
+def groups(round_number: int, count: int) -> list[Group]:
+    """So many groups: decisions of 4 to 7 events of about 90 bytes, spread over some executions."""
     chance = random.Random(round_number)
     names = [f"arn:aws:states:eu-west-1:000000000000:execution:orders:{round_number}-{n}" for n in range(STREAMS)]
     last = dict.fromkeys(names, 0)
     made = []
-    for _ in range(GROUPS):
+    for _ in range(count):
         group: Group = []
         left = EVENTS
         while left:
-            count = min(left, chance.randint(4, 7))
+            size = min(left, chance.randint(4, 7))
             name = chance.choice(names)
-            group.append((name, last[name], decision(last[name], count)))
-            last[name] += count
-            left -= count
+            group.append((name, last[name], decision(last[name], size)))
+            last[name] += size
+            left -= size
         made.append(group)
     return made
 
@@ -95,14 +95,15 @@ def raw(path: Path, work: list[Group]) -> float:
     return taken
 
 
-def run() -> list[dict[str, Any]]:
+def run(*, quick: bool = False) -> list[dict[str, Any]]:
     """The figures."""
+    rounds, count = (1, 10) if quick else (ROUNDS, GROUPS)
     ours, floor = [], []
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        for number in range(ROUNDS):
-            work = groups(number)
-            floor.append(EVENTS * GROUPS / raw(Path(folder, f"raw{number}.db"), work))
-            ours.append(EVENTS * GROUPS / asyncio.run(through_the_store(Path(folder, f"store{number}.db"), work)))
+        for number in range(rounds):
+            work = groups(number, count)
+            floor.append(EVENTS * count / raw(Path(folder, f"raw{number}.db"), work))
+            ours.append(EVENTS * count / asyncio.run(through_the_store(Path(folder, f"store{number}.db"), work)))
     figure, yardstick = statistics.median(ours), statistics.median(floor)
     return [
         {

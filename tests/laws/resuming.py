@@ -81,13 +81,15 @@ def check_every_cut(made: Made, seed: int, counts: Counts, **how: Any) -> Simula
 def check_cut_again_and_again(made: Made, seed: int, counts: Counts, oracle: Simulation, **how: Any) -> None:
     """Cut after every decision of one run, those of each resume too (also the one that says what was interrupted)."""
     simulation = begun(made, seed, **how)
+    log: list[Event] = []
     cut_in_recovery = False
     while simulation.execution.status == "RUNNING":
         counts.crashes += 1
         if len(simulation.events) > 100 + 10 * len(oracle.events):
             raise Broken("a run that is cut again and again does not come to its end")
         before = len(simulation.events)
-        simulation = resumed(made, reread(simulation.events), seed, **how)
+        log += reread(simulation.events[len(log) :])  # (what is in a store is not written again)
+        simulation = resumed(made, log, seed, **how)
         if not cut_in_recovery and len(simulation.events) > before:
             cut_in_recovery = True  # (once in a row: a run that does nothing but recover would never end)
             continue

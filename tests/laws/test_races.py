@@ -430,8 +430,8 @@ async def test_an_endless_loop_harms_nobody_and_is_stopped_within_one_decision(k
     async with opened(store, {"StartAt": "Again", "States": LOOP}, work=work) as engine:
         loop = await engine.start("m", {"for": "ever"}, name="loop")
         run = engine.runs[loop.arn]
-        good = [await engine.start("m", {"for": "now", "n": n}) for n in range(100)]
-        assert [await handle.result() for handle in good] == list(range(100))
+        good = [await engine.start("m", {"for": "now", "n": n}) for n in range(20)]
+        assert [await handle.result() for handle in good] == list(range(20))
         assert run.execution.status == "RUNNING"
         version = run.execution.version
         assert version > 1_000

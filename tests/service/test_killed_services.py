@@ -1,6 +1,6 @@
 """`kill -9` while jobs of services and callbacks are open: no job twice, and no answer lost that was accepted.
 
-STEPFOLD_KILL_TASKS sets how many there are of each kind.
+STEPFOLD_KILL_TASKS sets how many there are of each kind (200 in the acceptance of this behaviour).
 """
 
 import json
@@ -14,12 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import urllib3.exceptions
 from botocore.exceptions import BotoCoreError
+from tests.faults.levels import of_level
 
 from .served import PATIENCE, ROLE, Served
 
 pytest.importorskip("botocore")
 
-TASKS = int(os.environ.get("STEPFOLD_KILL_TASKS", "200"))
+TASKS = int(os.environ.get("STEPFOLD_KILL_TASKS", of_level(80, 200)))
 GONE = (BotoCoreError, urllib3.exceptions.HTTPError)
 OPEN, AHEAD = 0.6, 0.25
 """Which part of the jobs is handed over, and of the callbacks asked for, when the server is killed; and answered."""
