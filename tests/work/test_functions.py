@@ -200,7 +200,7 @@ class Point:
         float("nan"), [float("inf")], b"bytes", {"a": bytearray(b"x")}, {1, 2}, object(), Point(),
         dt.datetime(2026, 1, 1, tzinfo=dt.UTC), deep(500), 1j, {"a": [{"b": b""}]}, {(1, 2): 3},
     ],
-    ids=repr,
+    ids=lambda bad: type(bad).__name__,
 )
 async def test_a_result_that_is_not_json_fails_the_task(call, bad):
     async def function(event):
