@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -119,8 +120,15 @@ def handed_over(client, arns):
     return found
 
 
-def test_jobs_are_handed_over_once_and_accepted_answers_stay(tmp_path, figures):
-    far, server = FarSide(), Served(tmp_path)
+@pytest.fixture
+def server(tmp_path):
+    """One that is not started yet, and does not outlive the test."""
+    with ExitStack() as at_the_end:
+        yield at_the_end.push(Served(tmp_path))
+
+
+def test_jobs_are_handed_over_once_and_accepted_answers_stay(server, figures):
+    far = FarSide()
     environment = {"AWS_ENDPOINT_URL": far.url, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any",
                    "AWS_ENDPOINT_URL_SFN": ""}
     server.start(**environment)
