@@ -6,7 +6,8 @@ _default:
     @just --list --unsorted
 
 # What must hold before a change is kept: lint, types, tests
-check: lint test
+check: lint
+    {{bin}}/python -m pytest -q -n auto --dist loadfile
 
 # ruff and mypy
 lint: _venv

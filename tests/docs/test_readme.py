@@ -38,7 +38,7 @@ def run(*command, code=0):
 def test_the_first_line_to_paste_ends_with_the_demo_and_the_second_is_the_tests(readme):
     first, second, *_ = readme.blocks("sh")
     assert first == "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/stepfold demo\n"
-    assert second == ".venv/bin/python -m pytest -q\n"
+    assert second == ".venv/bin/python -m pytest -q -n auto --dist loadfile\n"
 
 
 def test_ci_calls_the_test_command_of_the_readme(readme):
