@@ -135,6 +135,7 @@ def test_a_run_of_the_same_name_goes_on(sf, start, big, let_go):
 def test_the_demo_in_a_process_can_be_killed_and_resumed(sf, start):
     demo = start("demo", "--slow")
     demo.until("fetched 7 records")
+    demo.until("▸ Process My Data")  # shown once it is on disk, and so is what went before
     demo.signal(signal.SIGKILL)
     told = sf("resume", "--store", "stepfold-demo.db")
     assert told.exit_code == 0
