@@ -28,6 +28,7 @@ from stepfold_store.contract import LeaseLost as LeaseLost
 from stepfold_store.contract import Message as Message
 from stepfold_store.contract import Page as Page
 from stepfold_store.contract import Record as Record
+from stepfold_store.contract import Snapshot as Snapshot
 from stepfold_store.contract import Store as Store
 from stepfold_store.contract import StoreClosed as StoreClosed
 from stepfold_store.contract import StoreError as StoreError

@@ -1,4 +1,4 @@
-"""The promise that every store keeps: append-only streams of records, a catalog, an inbox, texts by content.
+"""The promise that every store keeps: append-only streams of records, a catalog, an inbox, texts by content, snapshots.
 
 A store knows bytes, streams and versions; nothing of the States Language. What it promises:
 
@@ -12,6 +12,8 @@ A store knows bytes, streams and versions; nothing of the States Language. What 
 * Versions are gapless; a record is never changed. Each record carries a checksum chained to the one before it.
 * After any error at commit the store closes for writing: queued appends and all later ones fail with `StoreClosed`,
   reads go on, `health` says why. Only a fresh open tells what was written.
+* A snapshot says nothing that its stream does not say, and may be lost at any time. It is written with the append that
+  it goes up to, or not at all; it is handed out only as it was written, and beside that very append.
 """
 
 from __future__ import annotations
@@ -115,6 +117,13 @@ class Entry(msgspec.Struct, frozen=True):
     data: bytes = b"{}"
 
 
+class Snapshot(msgspec.Struct, frozen=True):
+    """What a stream's owner made of it up to `version`, to go on from there; the store does not read it."""
+
+    version: int
+    body: bytes
+
+
 class Message(msgspec.Struct, frozen=True):
     """Something said to a stream's owner by another process; `id` is given by the store."""
 
@@ -169,7 +178,7 @@ class Store(Protocol):
     """How many writes were submitted and are not yet decided: what callers look at to slow down."""
 
     backlog_bytes: int
-    """How much they carry."""
+    """How much they carry, but for snapshots, which no caller can slow down."""
 
     orphaned: bool
     """Whether the process that wrote to it before went away without closing it: it was killed, or it crashed."""
@@ -183,16 +192,27 @@ class Store(Protocol):
         fence: int = 0,
         entries: Sequence[Entry] = (),
         consumed: Sequence[int] = (),
+        snapshot: bytes | None = None,
     ) -> Ticket:
         """Queue one append: `records` follow version `expected` (0 for a new stream). `fence` 0 is not checked.
 
-        Without records it only checks the version, writes entries and consumes messages. Records that do not follow
-        each other are a ValueError. Called on the event loop's own thread.
+        Without records it only checks the version, writes entries and consumes messages. `snapshot` is what the owner
+        has made of the stream, this append included: it takes the place of an earlier one, and goes when the entry that
+        speaks for the stream ends. Records that do not follow each other are a ValueError. Called on the event loop's
+        own thread.
         """
         ...
 
     def read(self, stream: str, after: int = 0, *, reverse: bool = False) -> AsyncIterator[list[Record]]:
         """Committed records past version `after`, in order, some at a time; raises StoreError where damaged."""
+        ...
+
+    async def snapshot(self, stream: str) -> Snapshot | None:
+        """The stream's snapshot; None where there is none, or where there is any doubt about it."""
+        ...
+
+    async def drop_snapshots(self) -> int:
+        """Throw all snapshots away; how many there were, once that is durable."""
         ...
 
     async def post(self, stream: str, body: bytes) -> int:
@@ -279,6 +299,11 @@ def spoken_for(stream: str) -> tuple[str, str]:
     """Kind and key of the entry that speaks for a stream."""
     kind, _, key = stream.partition(":")
     return kind, key
+
+
+def has_ended(stream: str, entry: Entry) -> bool:
+    """Whether an entry says that the stream has ended."""
+    return entry.ended is not None and stream == f"{entry.kind}:{entry.key}"
 
 
 def page_of(entries: list[Entry], limit: int) -> Page:

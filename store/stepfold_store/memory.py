@@ -25,9 +25,11 @@ from stepfold_store.contract import (
     Message,
     Page,
     Record,
+    Snapshot,
     StoreClosed,
     StoreError,
     check_append,
+    has_ended,
     page_of,
     place_of,
     spoken_for,
@@ -63,6 +65,7 @@ class MemoryStore:
         self.submitted = 0
         self.refusals = Refusals()
         self._streams: dict[str, list[Record]] = {}
+        self._snapshots: dict[str, Snapshot] = {}
         self._entries: dict[tuple[str, str], Entry] = {}
         self._belongings: dict[str, set[tuple[str, str]]] = {}
         self._inbox: dict[str, dict[int, bytes]] = {}
@@ -82,6 +85,7 @@ class MemoryStore:
         fence: int = 0,
         entries: Sequence[Entry] = (),
         consumed: Sequence[int] = (),
+        snapshot: bytes | None = None,
     ) -> _Outcome:
         """Append at once."""
         reached, _ = check_append(expected, records)
@@ -89,6 +93,10 @@ class MemoryStore:
         error = self._refusal(stream, expected, fence)
         if error is None:
             self._accept(stream, records, entries, consumed)
+            if snapshot is not None and reached:
+                self._snapshots[stream] = Snapshot(reached, snapshot)
+            if any(has_ended(stream, entry) for entry in entries):
+                self._snapshots.pop(stream, None)
         elif not isinstance(error, StoreClosed):
             self.refusals.add(stream, reached, self.submitted)
         return _Outcome(self, stream, self.submitted, error)
@@ -149,6 +157,17 @@ class MemoryStore:
                 return
             after = some[-1].last
             yield some
+
+    async def snapshot(self, stream: str) -> Snapshot | None:
+        """The stream's snapshot."""
+        self._open()
+        return self._snapshots.get(stream)
+
+    async def drop_snapshots(self) -> int:
+        """Throw all snapshots away."""
+        self._open()
+        dropped, self._snapshots = len(self._snapshots), {}
+        return dropped
 
     async def post(self, stream: str, body: bytes) -> int:
         """Leave a message."""
@@ -243,7 +262,7 @@ class MemoryStore:
             raise ValueError(f"{stream} has not ended: only what has ended can be forgotten")
         for name in [spoken_for(stream), *self._belongings.pop(stream, ())]:
             self._entries.pop(name, None)
-        for table in (self._streams, self._inbox, self._leases):
+        for table in (self._streams, self._inbox, self._leases, self._snapshots):
             table.pop(stream, None)
         self.refusals.forget(stream)
 

@@ -32,6 +32,7 @@ from stepfold_store.contract import (
     Message,
     Page,
     Record,
+    Snapshot,
     StoreClosed,
     StoreError,
     check_append,
@@ -157,16 +158,17 @@ class SqliteStore:
         fence: int = 0,
         entries: Sequence[Entry] = (),
         consumed: Sequence[int] = (),
+        snapshot: bytes | None = None,
     ) -> _Ticket:
         """Queue one append."""
         reached, size = check_append(expected, records)
         self._submitted += 1
-        ticket = _Ticket(stream, expected, records, reached, fence, entries, consumed, self._submitted)
+        ticket = _Ticket(stream, expected, records, reached, fence, entries, consumed, snapshot, self._submitted)
         ticket.store = self
-        ticket.group = self._enqueue(ticket, size)
+        ticket.group = self._enqueue(ticket, size, len(snapshot or b""))
         return ticket
 
-    def _enqueue(self, item: Append | Job, size: int) -> _Group:
+    def _enqueue(self, item: Append | Job, size: int, beside: int = 0) -> _Group:
         if self._reason is not None:
             item.error = StoreClosed(self._reason, self._cause)
             return _DECIDED
@@ -176,7 +178,7 @@ class SqliteStore:
             self._wake.set()
         group = groups[-1]
         group.items.append(item)
-        group.size += size + WRITE_BYTES
+        group.size += size + beside + WRITE_BYTES
         group.carried += size
         self.backlog += 1
         self.backlog_bytes += size
@@ -247,6 +249,10 @@ class SqliteStore:
         if self._writer is not None:
             self._writer.refusals.heard(append.stream, append.number, self._submitted)
 
+    async def drop_snapshots(self) -> int:
+        """Throw all snapshots away."""
+        return await self._job(Writer.drop_snapshots, 0)
+
     async def post(self, stream: str, body: bytes) -> int:
         """Leave a message."""
         number = await self._job(Writer.post, len(body), stream, body)
@@ -279,6 +285,12 @@ class SqliteStore:
         reading = Reading(stream, after, reverse=reverse)
         while not reading.over and (some := await self._read(reading.more)):
             yield some
+
+    async def snapshot(self, stream: str) -> Snapshot | None:
+        """The stream's snapshot; where it has none, as most have, that is known without asking the file."""
+        if self._writer is not None and stream not in self._writer.snapshots:
+            return None
+        return await self._read(sqlite_rows.snapshot, stream)
 
     async def peek(self, stream: str) -> list[Message]:
         """The messages waiting for a stream."""

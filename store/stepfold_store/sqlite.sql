@@ -77,6 +77,15 @@ FROM log
 JOIN stream ON stream.key = log.stream
 JOIN json_each(CAST(log.body AS TEXT)) AS one;
 
+-- name: snapshot_table
+-- Not of the schema: a store is whole without it, and a release that does not know it leaves it alone.
+CREATE TABLE IF NOT EXISTS snapshot (
+    stream INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    checksum BLOB NOT NULL
+);
+
 -- name: head
 SELECT stream.key, log.last, log.checksum, coalesce(lease.fence, 0)
 FROM stream
@@ -130,6 +139,27 @@ WHERE stream = (SELECT key FROM stream WHERE name = :stream) AND first >= :place
 -- name: read_back
 SELECT first, last, at, body, first_id, last_id, checksum FROM log
 WHERE stream = (SELECT key FROM stream WHERE name = :stream) AND first <= :place ORDER BY first DESC;
+
+-- name: add_snapshot
+INSERT OR REPLACE INTO snapshot (stream, version, body, checksum) VALUES (?, ?, ?, ?);
+
+-- name: drop_snapshot
+DELETE FROM snapshot WHERE stream = ?;
+
+-- name: drop_snapshots
+DELETE FROM snapshot;
+
+-- name: with_snapshots
+SELECT stream.name FROM snapshot JOIN stream ON stream.key = snapshot.stream;
+
+-- name: snapshot
+-- With the checksum of the row that it goes up to, which speaks for all before it.
+SELECT snapshot.version, snapshot.body, snapshot.checksum, log.checksum FROM stream
+JOIN snapshot ON snapshot.stream = stream.key
+JOIN log ON log.last = snapshot.version AND log.position = (
+    SELECT position FROM log WHERE stream = stream.key AND first <= snapshot.version ORDER BY first DESC LIMIT 1
+)
+WHERE stream.name = ?;
 
 -- name: version
 SELECT last FROM log WHERE stream = (SELECT key FROM stream WHERE name = ?) ORDER BY first DESC LIMIT 1;

@@ -17,18 +17,22 @@ from typing import NamedTuple
 import anyio.to_thread
 
 from stepfold_store import sqlite_file
-from stepfold_store.sqlite_rows import SQL, UNREADABLE
+from stepfold_store.sqlite_rows import SQL, UNREADABLE, with_snapshots
 
 MOST_PROBLEMS = 100
 """What SQLite tells at most of one file."""
 
 
 class FileCheck(NamedTuple):
-    """What is wrong with a file as a whole (`problems`, sentences without payloads), and the names of its streams."""
+    """What is wrong with a file as a whole (`problems`, sentences without payloads), and the names of its streams.
+
+    `snapshots` names those that have one. What is wrong with snapshots is no problem, for nothing is lost with them.
+    """
 
     problems: list[str]
     streams: list[str]
     texts: int
+    snapshots: list[str]
 
 
 EMPTY = "it is empty: a new store, or one that was cut to nothing"
@@ -41,7 +45,7 @@ async def check_file(path: str | PathLike[str]) -> FileCheck:
 
 def _check(path: Path) -> FileCheck:
     if sqlite_file.is_empty(path):
-        return FileCheck([EMPTY], [], 0)
+        return FileCheck([EMPTY], [], 0, [])
     problems: list[str] = []
     streams: list[str] = []
     texts = 0
@@ -66,7 +70,8 @@ def _check(path: Path) -> FileCheck:
                     problems.append(f"the text {digest} is not what was written")
         except UNREADABLE as error:
             problems.append(f"the table of texts cannot be read to its end: {error}")
-    return FileCheck(problems, streams, texts)
+        snapshots = sorted(with_snapshots(db))
+    return FileCheck(problems, streams, texts, snapshots)
 
 
 def _schema(db: sqlite3.Connection) -> list[str]:

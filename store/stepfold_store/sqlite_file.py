@@ -155,6 +155,7 @@ def set_up(db: sqlite3.Connection, path: Path, durability: Durability) -> None:
         if db.execute("PRAGMA user_version").fetchone()[0] == 0:
             _create(db, path)
         db.execute("BEGIN IMMEDIATE")
+        db.execute(SQL["snapshot_table"])
         db.execute(SQL["free_all"])
         db.execute("COMMIT")
         db.execute("PRAGMA wal_autocheckpoint = 1000")

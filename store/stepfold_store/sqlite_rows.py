@@ -27,7 +27,9 @@ from stepfold_store.contract import (
     Message,
     Page,
     Record,
+    Snapshot,
     StoreError,
+    has_ended,
     page_of,
     place_of,
     spoken_for,
@@ -51,6 +53,8 @@ SQL = {name: text.strip() for name, text in zip(_PARTS[1::2], _PARTS[2::2], stri
 
 _DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 """What SQLite says of a page that cannot be what was written; a disk that fails to answer may answer later."""
+_OF_ONE_TABLE = _DAMAGES | {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG}
+"""What it says where a table is not as this release makes it, or holds what it does not take."""
 _values = msgspec.structs.astuple
 _columns = struct.Struct(">5q").pack
 _newest = (1 << 63) - 1, "\U0010ffff"
@@ -68,10 +72,17 @@ def chained(before: bytes, record: Record) -> bytes:
     return hashlib.blake2b(before + numbers + record.body, digest_size=16).digest()
 
 
+def sealed(chain: bytes, body: bytes) -> bytes:
+    """A snapshot's checksum: over that of the row it goes up to, and with it over all before, and over its body."""
+    return hashlib.blake2b(chain + body, digest_size=16).digest()
+
+
 class Append:
     """One queued append, and its fate."""
 
-    __slots__ = ("consumed", "entries", "error", "expected", "fence", "number", "reached", "records", "stream")
+    __slots__ = (
+        "consumed", "entries", "error", "expected", "fence", "number", "reached", "records", "snapshot", "stream",
+    )
 
     error: Exception | None
 
@@ -84,10 +95,12 @@ class Append:
         fence: int,
         entries: Sequence[Entry],
         consumed: Sequence[int],
+        snapshot: bytes | None,
         number: int,
     ) -> None:
         self.stream, self.expected, self.records, self.reached = stream, expected, records, reached
         self.fence, self.entries, self.consumed, self.number = fence, entries, consumed, number
+        self.snapshot = snapshot
         self.error = None
 
 
@@ -115,7 +128,7 @@ class Writer:
     """The only one who writes: the connection's thread calls it, nobody else.
 
     After an exception out of `commit` its memory of the heads may be ahead of the file, and the file may or may not
-    hold the group: it must not be called again.
+    hold the group: it must not be called again. `snapshots` names the streams that may have one.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -128,6 +141,8 @@ class Writer:
         self._rows: list[tuple[Any, ...]] = []
         self._entries: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._consumed: list[tuple[int, str]] = []
+        self._snapshots: dict[int, tuple[Any, ...] | None] = {}
+        self.snapshots = with_snapshots(db)
 
     def commit(self, group: Sequence[Append | Job]) -> dict[str, int]:
         """Decide and write a group in one transaction; returns the streams that grew, with their versions."""
@@ -176,8 +191,15 @@ class Writer:
             head.last = self.grown[stream] = append.reached
             if self.refusals:
                 self.refusals.passed(stream, append.reached)
+        if append.snapshot is not None and head.key and head.last:
+            seal = sealed(head.checksum, append.snapshot)
+            self._snapshots[head.key] = (head.key, append.reached, append.snapshot, seal)
+            self.snapshots.add(stream)
         for entry in append.entries:
             self._entries[entry.kind, entry.key] = _entry_row(entry, head.key)
+            if head.key is not None and stream in self.snapshots and has_ended(stream, entry):
+                self._snapshots[head.key] = None
+                self.snapshots.discard(stream)
         for number in append.consumed:
             self._consumed.append((number, stream))
 
@@ -203,6 +225,26 @@ class Writer:
         self._rows.clear()
         self._entries.clear()
         self._consumed.clear()
+        if self._snapshots:
+            self._flush_snapshots()
+
+    def _flush_snapshots(self) -> None:
+        """Damage to what may be lost must not end all writing: then there are no snapshots any more, that is all."""
+        self.db.execute("SAVEPOINT snapshots")
+        try:
+            for key, row in self._snapshots.items():
+                self.db.execute(SQL["add_snapshot" if row else "drop_snapshot"], row or (key,))
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _OF_ONE_TABLE:
+                raise
+            self.db.execute("ROLLBACK TO snapshots")
+        self.db.execute("RELEASE snapshots")
+        self._snapshots.clear()
+
+    def drop_snapshots(self) -> int:
+        """Remove all snapshots; how many there were."""
+        self.snapshots.clear()
+        return self.db.execute(SQL["drop_snapshots"]).rowcount
 
     def post(self, stream: str, body: bytes) -> int | None:
         """Leave a message; None where too many are waiting."""
@@ -234,6 +276,10 @@ class Writer:
         kind, key = spoken_for(stream)
         if self.db.execute(SQL["still_open"], (kind, key)).fetchone():
             return False
+        if stream in self.snapshots and (number := self._head(stream).key) is not None:
+            self._snapshots[number] = None
+            self._flush_snapshots()
+            self.snapshots.discard(stream)
         for statement in SQL["forget"].split(";\n"):
             self.db.execute(statement, {"stream": stream, "kind": kind, "key": key})
         self._heads.pop(stream, None)
@@ -359,6 +405,22 @@ class Reading:
 def version(db: sqlite3.Connection, stream: str) -> int:
     """A stream's committed version, 0 if there is none."""
     return int((db.execute(SQL["version"], (stream,)).fetchone() or (0,))[0])
+
+
+def with_snapshots(db: sqlite3.Connection) -> set[str]:
+    """The streams that have a snapshot, as far as that can be read."""
+    with contextlib.suppress(*UNREADABLE):
+        return {name for (name,) in db.execute(SQL["with_snapshots"])}
+    return set()
+
+
+def snapshot(db: sqlite3.Connection, stream: str) -> Snapshot | None:
+    """A stream's snapshot, where it is as it was written and the log has the row that it goes up to."""
+    try:
+        version, body, checksum, chain = db.execute(SQL["snapshot"], (stream,)).fetchone() or (0, b"", b"", b"")
+        return Snapshot(version, body) if version and sealed(chain, body) == checksum else None
+    except (*UNREADABLE, TypeError):  # (SQLite keeps whatever kind of value it is given)
+        return None
 
 
 def peek(db: sqlite3.Connection, stream: str) -> list[Message]:

@@ -90,6 +90,25 @@ async def test_a_store_of_each_release_opens_and_goes_on(release, tmp_path):
     invariants.is_beginning(before, invariants.of_file(path))
 
 
+@pytest.mark.parametrize("release", sorted(path.stem for path in GOLDEN.iterdir()))
+async def test_a_store_that_was_opened_can_be_opened_by_the_release_that_made_it(release, tmp_path):
+    """What this release adds is beside what there was: nothing of that is changed, and the format is the same."""
+    path = tmp_path / "store.db"
+    path.write_bytes(lzma.decompress((GOLDEN / f"{release}.xz").read_bytes()))
+    before = made_of(path)
+    async with engine_over(path):
+        pass
+    after = made_of(path)
+    assert before.items() <= after.items()
+    assert after.keys() - before.keys() <= {"table snapshot"}
+
+
+def made_of(path):
+    with closing(sqlite3.connect(path)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        return {"format": version, **dict(db.execute("SELECT type || ' ' || name, sql FROM sqlite_master"))}
+
+
 async def write_golden(path):
     """A store of this release (done once for each, and kept)."""
     engine = Engine(path, seed=1)

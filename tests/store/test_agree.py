@@ -28,13 +28,17 @@ ENTRIES = st.lists(
     max_size=2,
 )
 STEPS = st.one_of(
-    st.tuples(st.just("submit"), STREAMS, SMALL, st.lists(st.integers(1, 3), max_size=2), SMALL, ENTRIES, SMALL),
+    st.tuples(
+        st.just("submit"), STREAMS, SMALL, st.lists(st.integers(1, 3), max_size=2), SMALL, ENTRIES, SMALL,
+        st.none() | st.just(b"all of it"),
+    ),
     st.tuples(st.just("settle")),
     st.tuples(st.just("post"), STREAMS),
     st.tuples(st.just("claim"), SMALL, SMALL, SMALL),
     st.tuples(st.just("release")),
     st.tuples(st.just("put"), ENTRIES),
     st.tuples(st.just("forget"), STREAMS),
+    st.tuples(st.just("drop_snapshots")),
 )
 
 
@@ -44,12 +48,13 @@ class Play:
     def __init__(self, store):
         self.store, self.seen, self.tickets, self.leases = store, [], [], []
 
-    def submit(self, stream, expected, counts, fence, entries, consumed):
+    def submit(self, stream, expected, counts, fence, entries, consumed, snapshot):
         rows, last = [], expected
         for count in counts:
             rows.append(Record(last + 1, last + count, last, b"[%d]" % len(self.seen)))
             last += count
-        ticket = self.store.submit(stream, expected, rows, fence=fence, entries=entries, consumed=[consumed])
+        ticket = self.store.submit(stream, expected, rows, fence=fence, entries=entries, consumed=[consumed],
+                                   snapshot=snapshot)
         self.tickets.append(ticket)
 
     async def settle(self):
@@ -77,8 +82,12 @@ class Play:
         except ValueError as error:
             self.seen.append(str(error))
 
+    async def drop_snapshots(self):
+        self.seen.append(await self.store.drop_snapshots())
+
     async def look(self):
         for stream in ("k:a", "k:b"):
+            self.seen.append(await self.store.snapshot(stream))
             self.seen += [await everything(self.store, stream), await self.store.peek(stream)]
             self.seen.append(await everything(self.store, stream, 2, reverse=True))
         for parent in (None, "x"):

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from tests.store.rows import everything, fate, record
 
-from stepfold_store import Conflict, Entry, LeaseLost, StoreClosed, open_store
+from stepfold_store import Conflict, Entry, LeaseLost, Snapshot, StoreClosed, open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -384,3 +384,53 @@ async def test_health_and_backlog(store):
     assert store.backlog == 0
     health = await store.health()
     assert (health.writable, health.reason) == (True, None)
+
+
+# Snapshots
+
+
+async def test_a_snapshot_goes_up_to_its_append_and_takes_the_place_of_the_one_before(store):
+    assert await store.snapshot("s") is None
+    await store.submit("s", 0, [record(1, 3)], snapshot=b"three")
+    assert await store.snapshot("s") == Snapshot(3, b"three")
+    await store.submit("s", 3, [record(4)])
+    assert await store.snapshot("s") == Snapshot(3, b"three")
+    await store.submit("s", 4, (), snapshot=b"four")
+    assert await store.snapshot("s") == Snapshot(4, b"four")
+    assert await store.snapshot("another") is None
+
+
+async def test_the_snapshot_of_a_refused_append_is_not_kept(store):
+    await store.submit("s", 0, [record(1, 3)], snapshot=b"three")
+    other, late = store.submit("s", 3, [record(4)]), store.submit("s", 3, [record(4)], snapshot=b"another four")
+    assert (await fate(other), await fate(late)) == (None, Conflict)
+    assert await store.snapshot("s") == Snapshot(3, b"three")
+
+
+async def test_a_snapshot_goes_with_the_end_of_its_stream_and_with_the_stream(store):
+    for end in (running("s", status="SUCCEEDED", ended=5), running("s", status="FAILED", ended=6)):
+        await store.submit("execution:s", 0, [record(1)], entries=[running("s")], snapshot=b"one")
+        await store.submit("execution:s", 1, [record(2)], entries=[running("another", ended=5)], snapshot=b"two")
+        assert await store.snapshot("execution:s") == Snapshot(2, b"two")
+        await store.submit("execution:s", 2, [record(3)], entries=[end], snapshot=b"three")
+        assert await store.snapshot("execution:s") is None
+        await store.submit("execution:s", 3, [record(4)], snapshot=b"again")  # (it was redriven)
+        assert await store.snapshot("execution:s") == Snapshot(4, b"again")
+        await store.forget("execution:s")
+        assert await store.snapshot("execution:s") is None
+        assert await store.drop_snapshots() == 0
+
+
+async def test_a_stream_without_records_has_no_snapshot(store):
+    await store.submit("s", 0, (), entries=[running("s")], snapshot=b"nothing")
+    assert await store.snapshot("s") is None
+
+
+async def test_all_snapshots_can_be_thrown_away(store):
+    for stream in ("a", "b"):
+        await store.submit(stream, 0, [record(1)], snapshot=b"one")
+    assert await store.drop_snapshots() == 2
+    assert await store.snapshot("a") is None
+    assert await store.drop_snapshots() == 0
+    await store.submit("a", 1, [record(2)], snapshot=b"two")
+    assert await store.snapshot("a") == Snapshot(2, b"two")
