@@ -169,8 +169,8 @@ def test_the_exceptions_are_still_needed() -> None:
 
 
 FRAMES = ENGINE / "interpreter" / "frames.py"
-WRITERS = {"interpreter/execution.py", "interpreter/frames.py"}
-"""Who may write to frames: the fold; and the data's own constructors, each to itself."""
+WRITERS = {"interpreter/execution.py", "interpreter/frames.py", "interpreter/snapshots.py"}
+"""Who may write to frames: the fold; the data's own constructors, each to itself; and what brings back a fold."""
 
 
 def _fields() -> set[str]:

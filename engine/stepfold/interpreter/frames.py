@@ -109,13 +109,13 @@ class Branches:
 
 
 class Items(Branches):
-    """A frame waits for the items of its Map.
+    """A frame waits for the items of its Map: `source`, which are slices of the array `text`.
 
     `link` is the event id that the next iteration follows in AWS's chain: MapStateStarted, or with a limited
     concurrency the last event of the iteration whose place it takes.
     """
 
-    __slots__ = ("concurrency", "limited", "link", "source", "start")
+    __slots__ = ("concurrency", "limited", "link", "source", "start", "text")
 
     def __init__(self, fact: facts.MapStarted, event: Event, source: Value, ahead: int) -> None:
         super().__init__(fact.length)
@@ -123,6 +123,7 @@ class Items(Branches):
         self.limited = fact.concurrency > 0
         self.concurrency = fact.concurrency or ahead
         self.link = event.id
+        self.text = source
         self.source = values.items(source)
 
     @property
