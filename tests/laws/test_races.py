@@ -22,7 +22,7 @@ from stepfold.interpreter import facts, signals
 from stepfold.interpreter.decide import decide
 from stepfold.interpreter.facts import Event
 from stepfold.language.machine import load
-from stepfold.runtime import catalog
+from stepfold.runtime import catalog, folding
 from stepfold.runtime.clock import ManualClock
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.handle import ExecutionFailed, ExecutionStopped
@@ -63,13 +63,13 @@ class HeldStore(MemoryStore):
 
     def submit(  # type: ignore[override]
         self, stream: str, expected: int, records: Sequence[Record], *, fence: int = 0,
-        entries: Sequence[Entry] = (), consumed: Sequence[int] = (),
+        entries: Sequence[Entry] = (), consumed: Sequence[int] = (), snapshot: bytes | None = None,
     ) -> Any:
         self.submits.append((stream, expected, records))
 
         def commit() -> Any:
             return super(HeldStore, self).submit(
-                stream, expected, records, fence=fence, entries=entries, consumed=consumed
+                stream, expected, records, fence=fence, entries=entries, consumed=consumed, snapshot=snapshot
             )
 
         if self.refuse_next:
@@ -381,7 +381,7 @@ async def test_what_another_wrote_is_believed() -> None:
 
     async with opened(store, {"StartAt": "T", "States": {"T": task("work")}}, work=work) as engine:
         handle = await engine.start("m")
-        other = await catalog.fold(store, handle.arn)
+        other, _ = await folding.fold(store, handle.arn)
         before = other.version
         decision = decide(next(iter(engine.registry._compiled.values())), other, signals.Stop("Other"), engine.moment())
         await store.submit(

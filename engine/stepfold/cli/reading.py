@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from stepfold.insight.history import HistoryEvent, Projection
-from stepfold.runtime import catalog, quarantine
+from stepfold.runtime import catalog, folding, quarantine
 from stepfold.runtime.catalog import Description, Summary
 from stepfold.runtime.progress import Progress, progress
 from stepfold.runtime.quarantine import SetAside
@@ -101,7 +101,7 @@ async def show(location: str, name: str, *, as_json: bool) -> None:
             return
         where, at = Progress([], []), 0
         if described.status == "RUNNING" and (aside is None or aside.event is None):
-            execution = await catalog.fold(store, described.arn)
+            execution, _ = await folding.fold(store, described.arn)
             where, at = progress(execution), execution.at
     _print_described(described, where, at, aside)
     if described.status == "RUNNING":

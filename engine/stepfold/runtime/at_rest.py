@@ -8,7 +8,7 @@ from stepfold.interpreter.decide import decide
 from stepfold.language.machine import load
 from stepfold_store.contract import Store
 
-from . import catalog, quarantine
+from . import catalog, folding, quarantine
 from .clock import Chance, SystemClock
 from .run import record
 
@@ -21,7 +21,7 @@ async def stop(store: Store, name_or_arn: str, *, error: str | None = None, caus
     entry = await catalog.find_execution(store, name_or_arn)
     if entry.status != "RUNNING":
         return entry.key
-    execution = await catalog.fold(store, entry.key)
+    execution, _ = await folding.fold(store, entry.key)
     text = await store.text(execution.started.definition)
     if text is None:
         raise StateMachineDoesNotExist(f"the store has no definition {execution.started.definition}")

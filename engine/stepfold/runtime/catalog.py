@@ -316,18 +316,5 @@ async def events(store: Store, arn: str, after: int = 0) -> AsyncIterator[Event]
                     yield event
 
 
-async def fold(store: Store, arn: str) -> Execution:
-    """An execution as its committed log has it. Raises Damaged, also where there is no log."""
-    execution = Execution()
-    async for records in store.read(stream_of(arn)):
-        for record in records:
-            for event in facts.decode(record.body):
-                execution.apply(event)
-    if not execution.version:
-        raise Damaged(stream_of(arn), 1, "its log is not there")
-    execution.closed.clear()
-    return execution
-
-
 def _status(entry: Entry) -> Status:
     return cast("Status", entry.status)

@@ -15,7 +15,7 @@ from stepfold.interpreter import signals
 from stepfold.language.limits import REDRIVABLE_DAYS, REDRIVE_TOKEN_MINUTES, STANDARD_DAYS, Limits
 from stepfold_store.contract import Conflict, Entry
 
-from . import catalog, starting
+from . import catalog, folding, starting
 from .host import Host
 from .run import Run, Told
 
@@ -103,12 +103,12 @@ def _done_before(entry: Entry, token: str | None, now: int) -> int | None:
 
 async def _told(engine: Host, entry: Entry, token: str | None) -> tuple[Run, Told]:
     """The run that goes on, and its first decision; raises ExecutionNotRedrivable."""
-    execution = await catalog.fold(engine.store, entry.key)
+    execution, pace = await folding.fold(engine.store, entry.key)
     deleting = is_deleting(engine, execution.started.machine)
     if (why := refusal(entry, execution.started.limits, engine.clock.now(), deleting=deleting)) is not None:
         raise ExecutionNotRedrivable(why)
     machine = await engine.registry.machine(execution.started.definition)
-    run = Run(engine, machine, execution, catalog.stream_of(entry.key))
+    run = Run(engine, machine, execution, catalog.stream_of(entry.key), pace)
     told = run.decide(signals.Redrive(token))
     if told is None:
         raise AssertionError(f"{entry.key} ended badly, but had nothing to do again")

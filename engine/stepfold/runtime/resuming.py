@@ -13,7 +13,7 @@ import structlog
 from stepfold.interpreter.execution import Execution
 from stepfold_store.contract import Damaged, StoreClosed
 
-from . import catalog, express, quarantine
+from . import catalog, express, folding, quarantine
 from .claims import MOST, Claims, is_risky
 from .host import Host
 from .quarantine import AsideRow
@@ -151,11 +151,11 @@ async def _fold_all(engine: Host, arns: Sequence[str]) -> list[Run]:
 async def fold(engine: Host, arn: str) -> Run | None:
     """An execution as its log has it, ready to go on; one that cannot be read is set aside, and harms nobody."""
     try:
-        execution = await catalog.fold(engine.store, arn)
+        execution, pace = await folding.fold(engine.store, arn)
         machine = await engine.registry.machine(execution.started.definition)
         if execution.status != "RUNNING" or arn in engine.runs:  # ended, or started, while this was on its way
             return None
-        run = Run(engine, machine, execution, catalog.stream_of(arn))
+        run = Run(engine, machine, execution, catalog.stream_of(arn), pace)
         run.entry = catalog.execution_entry(execution)
         engine.runs[arn] = run
     except StoreClosed:

@@ -29,6 +29,7 @@ from stepfold_store.contract import Conflict, Entry, Record, StoreClosed, Ticket
 from . import calls, lanes
 from .deadlines import Deadline
 from .evaluating import evaluate
+from .folding import Pace
 from .jobs import Handing, Jobs, call_off
 from .lanes import Lane
 from .timers import Alarm
@@ -62,14 +63,18 @@ class Run:
 
     `begun` is set, and gone, once its start is durable; `ended` is set once its end is; `broken` says why it was given
     up instead. `resumed` says whether it goes on where a process left it, rather than being started or redriven; its
-    events up to `folded` were there before. `entry` is the catalog's, as committed, where this process wrote one.
+    events up to `folded` were there before. `entry` is the catalog's, as committed, where this process wrote one;
+    `pace` says when a snapshot is due.
     """
 
-    def __init__(self, world: World[Run], machine: Machine, execution: Execution, stream: str) -> None:
+    def __init__(
+        self, world: World[Run], machine: Machine, execution: Execution, stream: str, pace: Pace | None = None
+    ) -> None:
         self.world = world
         self.machine = machine
         self.execution = execution
         self.stream = stream
+        self.pace = pace or Pace()
         self.begun: anyio.Event | None = anyio.Event()
         self.ended = anyio.Event()
         self.broken: Exception | None = None
@@ -134,7 +139,10 @@ class Run:
         ended = execution.status != "RUNNING"
         entry = world.entry(execution, events, ended=ended)
         entries = () if entry is None else (entry,)
-        ticket = world.store.submit(self.stream, before, (record(events),), entries=entries)
+        row = record(events)
+        self.pace.passed(row)
+        snapshot = None if isinstance(signal, signals.Interrupted) else self.pace.due(execution)
+        ticket = world.store.submit(self.stream, before, (row,), entries=entries, snapshot=snapshot)
         return Told(ticket, owed, ended, entry, unwanted, left)
 
     async def follow(self, told: Told) -> None:
@@ -410,6 +418,8 @@ class Run:
         owed = [effect for effect in execution.owed() if effect.asked <= self.folded]
         if told is not None:
             owed += await self.settled(told)
+        if self.broken is None and (snapshot := self.pace.due(execution)) is not None:  # much had to be folded
+            self.world.store.submit(self.stream, execution.version, (), snapshot=snapshot)
         if execution.ready and not self._carrying_on:
             self._carrying_on = True
             self.spawn(self._carry_on)
