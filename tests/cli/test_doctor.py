@@ -11,7 +11,7 @@ from tests.runtime.world import FUNCTION, call, each, wait
 
 from stepfold import Engine
 from stepfold.cli.outcome import Exit
-from stepfold.runtime import quarantine
+from stepfold.runtime import folding, quarantine
 from stepfold.runtime.doctor import examine
 from stepfold_store import StoreError, open_store
 
@@ -108,6 +108,26 @@ def test_what_is_tried_again_goes_on(sf, here, write):
     assert sf("resume", "--store", here / "s.db").exit_code == Exit.STORE
     assert sf("resume", "--retry", "one", "--store", here / "s.db").exit_code == Exit.WAITS
     assert sf("resume", "--store", here / "s.db").exit_code == Exit.WAITS
+
+
+def test_a_snapshot_that_cannot_be_used_is_told_and_harms_nothing(sf, here, monkeypatch):
+    monkeypatch.setattr(folding, "EVENTS", 1)
+    anyio.run(fill, here / "s.db", 1)
+    assert "1 snapshots can be used" in sf("doctor", here / "s.db").stdout
+    with closing(sqlite3.connect(here / "s.db")) as db:
+        db.execute("UPDATE snapshot SET checksum = zeroblob(16)")
+        db.commit()
+    told = sf("doctor", here / "s.db")
+    assert told.exit_code == Exit.OK
+    assert "the store is sound: 2 executions are whole" in told.stdout
+    assert "the snapshot of arn:aws:states:us-east-1:123456789012:execution:waits:waits cannot be used" in told.stdout
+    assert "--drop-snapshots" in told.stdout
+    found = json.loads(sf("doctor", here / "s.db", "--json").stdout)
+    assert (found["sound"], found["snapshots"], len(found["uselessSnapshots"])) == (True, 0, 1)
+    told = sf("doctor", here / "s.db", "--drop-snapshots")
+    assert told.exit_code == Exit.OK
+    assert "1 snapshots dropped" in told.stdout
+    assert "cannot be used" not in told.stdout
 
 
 def test_every_page_can_be_lost_and_nothing_wrong_is_ever_told(store, tmp_path):

@@ -195,19 +195,20 @@ def stop(name: str, error: str | None, cause: str | None, store: str) -> None:
 
 @main.command()
 @click.argument("store", metavar="STORE")
+@click.option("--drop-snapshots", is_flag=True, help="First throw away what makes resuming quicker, and no more.")
 @json_option
 @common
-def doctor(store: str) -> None:
+def doctor(store: str, drop_snapshots: bool) -> None:
     """Examine a store: its schema, its integrity, the log of every execution. It only reads, also while an engine runs.
 
     Names what is damaged, by execution and event, and how much of it can still be read; and what was set aside. Ends
     with 0 where all is sound, with 1 where nothing is damaged but executions are set aside, with 3 where something is
-    damaged.
+    damaged. A snapshot that cannot be used is no damage: the log says all. To drop them, no engine may run the store.
     """
     from .doctoring import examine_store
 
     settings().store = store
-    _do(examine_store, store, as_json=settings().json)
+    _do(examine_store, store, drop=drop_snapshots, as_json=settings().json)
 
 
 @main.command()

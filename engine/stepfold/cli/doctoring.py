@@ -10,15 +10,19 @@ import anyio
 import click
 import msgspec
 
-from stepfold.runtime.doctor import Broken, Examination, examine
+from stepfold.runtime.doctor import Broken, Examination, drop_snapshots, examine
 
 from .outcome import Exit, command
 from .reading import reading
 from .screen import Screen, clean
 
 
-async def examine_store(location: str, *, as_json: bool) -> Exit:
-    """Examine a store, and tell."""
+async def examine_store(location: str, *, drop: bool, as_json: bool) -> Exit:
+    """Examine a store, and tell; with `drop`, throw its snapshots away before."""
+    if drop:
+        dropped = await drop_snapshots(location)
+        if not as_json:
+            click.echo(f"{dropped:,} snapshots dropped: the next resume folds whole logs")
     found = await examine(location)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(_plain(location, found)), indent=2).decode())
@@ -55,6 +59,8 @@ def _plain(location: str, found: Examination) -> dict[str, Any]:
         "executions": found.executions,
         "events": found.events,
         "texts": found.texts,
+        "snapshots": found.snapshots,
+        "uselessSnapshots": list(found.useless),
         "problems": list(found.problems),
         "damaged": [
             {"executionArn": one.arn, "status": one.status, "event": one.event, "eventsWhole": one.whole,
@@ -76,7 +82,10 @@ def _print(location: str, found: Examination) -> None:
         screen.line(f"{screen.paint('✗', 'red', 'bold')} {_broken(one)}")
     for aside in found.aside:
         screen.line(f"{screen.paint('‖', 'yellow', 'bold')} {clean(aside.arn)} is set aside: {clean(aside.reason)}")
+    for arn in found.useless:
+        screen.line(f"{screen.paint('-', 'yellow', 'bold')} the snapshot of {clean(arn)} cannot be used")
     whole = f"{found.executions:,} executions are whole, {found.events:,} events can be read"
+    whole += f", {found.snapshots:,} snapshots can be used" if found.snapshots else ""
     if found.sound:
         screen.line(f"{screen.paint('✓', 'green', 'bold')} the store is sound: {whole}")
     elif found.executions or found.broken:
@@ -84,6 +93,9 @@ def _print(location: str, found: Examination) -> None:
         screen.line("  what is damaged comes back from a backup alone; the others go on without it")
     else:
         screen.line("  what was in it comes back from a backup alone")
+    if found.useless:
+        drop = command("doctor", location, "--drop-snapshots")
+        screen.line(f"  without its snapshot an execution is resumed from its whole log; to drop all: {drop}")
     if found.aside:
         again = command("resume", "--store", location, "--retry", "NAME")
         screen.line(f"  to try one again that is set aside: {screen.paint(again, 'bold')}")

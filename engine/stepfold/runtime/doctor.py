@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from stepfold.interpreter import facts
+from stepfold.interpreter import facts, snapshots
 from stepfold.interpreter.execution import Execution
-from stepfold_store import Damaged, Entry, Store, StoreError, open_reader
+from stepfold_store import Damaged, Entry, Snapshot, Store, StoreError, open_reader, open_store
 from stepfold_store.sqlite_check import EMPTY, check_file
 
 from . import catalog, quarantine
@@ -37,7 +37,11 @@ class Broken(NamedTuple):
 
 
 class Examination(NamedTuple):
-    """What a store is like. `problems` concern the whole file; `executions` and `events` were read and are sound."""
+    """What a store is like. `problems` concern the whole file; `executions` and `events` were read and are sound.
+
+    `snapshots` counts those that a resume may begin from, `useless` names the executions whose snapshot is none;
+    nothing is lost with it.
+    """
 
     problems: Sequence[str]
     broken: Sequence[Broken]
@@ -45,6 +49,8 @@ class Examination(NamedTuple):
     executions: int
     events: int
     texts: int
+    snapshots: int
+    useless: Sequence[str]
 
     @property
     def sound(self) -> bool:
@@ -59,15 +65,19 @@ async def examine(location: str) -> Examination:
         checked = await check_file((await store.health()).details["path"])
         problems = list(checked.problems)
         if EMPTY in problems:
-            return Examination(problems, [], [], 0, 0, 0)
+            return Examination(problems, [], [], 0, 0, 0, 0, [])
         entries = await _entries(store, problems)
         names = [name for name in checked.streams if name.startswith(_EXECUTION)]
         others = [name for name in checked.streams if not name.startswith(_EXECUTION)]
         arns = dict.fromkeys([*(name.removeprefix(_EXECUTION) for name in names), *entries])
         broken: list[Broken] = []
         executions = events = 0
+        useless: list[str] = []
         for arn in arns:
-            read, wrong = await _examine(store, arn, entries.get(arn))
+            kept = await _snapshot(store, arn)
+            if kept is None and catalog.stream_of(arn) in checked.snapshots and await _is_open(store, arn):
+                useless.append(arn)
+            read, wrong = await _examine(store, arn, entries.get(arn), kept)
             events += read
             if wrong is None:
                 executions += 1
@@ -76,9 +86,34 @@ async def examine(location: str) -> Examination:
         for name in others:
             problems += await _other(store, name)
         aside = await _aside(store, problems)
-        return Examination(problems, broken, aside, executions, events, checked.texts)
+        kept_well = len(checked.snapshots) - len(useless)
+        return Examination(problems, broken, aside, executions, events, checked.texts, kept_well, useless)
     finally:
         await store.close()
+
+
+async def drop_snapshots(location: str) -> int:
+    """Throw all snapshots of a store away that no engine runs; how many there were. Raises StoreError."""
+    store = await open_store(location)
+    try:
+        return await store.drop_snapshots()
+    finally:
+        await store.close()
+
+
+async def _snapshot(store: Store, arn: str) -> Snapshot | None:
+    """An execution's snapshot, where a resume by this release would begin from it."""
+    kept = await store.snapshot(catalog.stream_of(arn))
+    return kept if kept is not None and snapshots.restored(kept.body) is not None else None
+
+
+async def _is_open(store: Store, arn: str) -> bool:
+    """Whether an execution goes on: at its end, which may have come by now, its snapshot goes."""
+    try:
+        entry = await store.entry(catalog.EXECUTION, arn)
+    except StoreError:
+        return False
+    return entry is not None and entry.ended is None
 
 
 async def _entries(store: Store, problems: list[str]) -> dict[str, Entry]:
@@ -119,8 +154,10 @@ async def _aside(store: Store, problems: list[str]) -> list[SetAside]:
         return []
 
 
-async def _examine(store: Store, arn: str, entry: Entry | None) -> tuple[int, Broken | None]:
-    """How many events of an execution are sound, and what is wrong with it."""
+async def _examine(
+    store: Store, arn: str, entry: Entry | None, kept: Snapshot | None
+) -> tuple[int, Broken | None]:
+    """How many events of an execution are sound, and what is wrong with it, or with what its snapshot says of it."""
     execution = Execution()
     whole = 0
 
@@ -133,6 +170,8 @@ async def _examine(store: Store, arn: str, entry: Entry | None) -> tuple[int, Br
                 for event in facts.decode(record.body):
                     execution.apply(event)
                 whole = record.last
+                if kept is not None and kept.version == whole and snapshots.written(execution) != kept.body:
+                    return wrong(whole + 1, "its snapshot is not what its log comes to: have the snapshots dropped")
     except Damaged as error:
         return wrong(error.event, error.what)
     except Exception as error:  # noqa: BLE001  (whatever it is, the others are to be looked at too)
