@@ -16,10 +16,10 @@ from tests.laws import test_mutants as law_mutants
 
 from stepfold import Engine
 from stepfold.errors import TaskTimedOut
-from stepfold.interpreter import signals
-from stepfold.interpreter.frames import Items, Timer
+from stepfold.interpreter import signals, snapshots
+from stepfold.interpreter.frames import NO_TRIES, Items, Timer
 from stepfold.names import read_token
-from stepfold.runtime import catalog, starting
+from stepfold.runtime import folding, starting
 from stepfold.runtime.callbacks import Callbacks
 from stepfold.runtime.clock import SystemClock
 from stepfold.runtime.run import Run
@@ -136,6 +136,26 @@ def a_backup_copies_the_file(patch):
     patch(sqlite_file, "copy", copy)
 
 
+@breaks("P15")
+def a_damaged_snapshot_is_believed(patch):
+    patch(sqlite_rows, "sealed", lambda *_: b"sealed")
+
+
+@breaks("P4")
+def a_snapshot_is_written_before_its_events(patch):
+    """As it comes, and not in the transaction of the append that it goes with."""
+    commit = sqlite_rows.Writer.commit
+
+    def early(writer, group):
+        for item in group:
+            if getattr(item, "snapshot", None) is not None:
+                key = writer._head(item.stream).key or writer._last_key + 1
+                writer.db.execute(sqlite_rows.SQL["add_snapshot"], (key, item.reached, item.snapshot, b""))
+        return commit(writer, group)
+
+    patch(sqlite_rows.Writer, "commit", early)
+
+
 @breaks("P16")
 def a_reader_keeps_its_place_open(patch):
     """A walk along a stream holds a cursor between its hops, and with it all that was written since."""
@@ -231,16 +251,16 @@ def a_token_is_drawn_for_each_call(patch):
 @breaks("P9")
 def timers_are_kept_as_seconds_left(patch):
     """Each fold sets a timer anew, with all the time that it had when it was set."""
-    fold = catalog.fold
+    fold = folding.fold
 
     async def restarted(store, arn):
-        execution = await fold(store, arn)
-        for frame in execution.asked.values():
+        folded = await fold(store, arn)
+        for frame in folded.execution.asked.values():
             if isinstance(frame.waits, Timer):
                 frame.waits.until += 60_000
-        return execution
+        return folded
 
-    patch(catalog, "fold", restarted)
+    patch(folding, "fold", restarted)
 
 
 @breaks("P9")
@@ -278,16 +298,30 @@ def what_goes_wrong_reaches_the_others(patch):
 @breaks("P21")
 def a_redrive_does_all_again(patch):
     """The fold forgets what the items of a Map have come to."""
-    fold = catalog.fold
+    fold = folding.fold
 
     async def forgetful(store, arn):
-        execution = await fold(store, arn)
-        for frame in execution.frames.values():
+        folded = await fold(store, arn)
+        for frame in folded.execution.frames.values():
             if isinstance(frame.waits, Items):
                 frame.waits.outputs = [None] * len(frame.waits.outputs)
+        return folded
+
+    patch(folding, "fold", forgetful)
+
+
+@breaks("P4", "P5")
+def a_snapshot_leaves_a_field_out(patch):
+    """How often a state was tried is not in it."""
+    restored = snapshots.restored
+
+    def forgetful(text):
+        execution = restored(text)
+        for frame in execution.frames.values():
+            frame.tries = NO_TRIES
         return execution
 
-    patch(catalog, "fold", forgetful)
+    patch(snapshots, "restored", forgetful)
 
 
 @breaks("P17")

@@ -26,6 +26,7 @@ from tests.faults import (
     test_poison,
     test_powerloss,
     test_redrives,
+    test_snapshots,
     test_stops,
     test_timers,
 )
@@ -54,6 +55,24 @@ def crashing(_mutant, place):
             for landed in (False, True):
                 test_crashes.check(whole, [(dies, landed)])
                 yield
+
+
+def from_snapshots(mutant, place):
+    test_snapshots.with_every_decision(place.break_.patch)
+    yield from crashing(mutant, place)
+
+
+def failing_commits(_mutant, place):
+    place.break_()
+    test_snapshots.with_every_decision(place.break_.patch)
+    yield from test_snapshots.commits_that_fail(place.folder)
+
+
+def flipping_snapshots(_mutant, place):
+    place.break_()
+    test_snapshots.with_every_decision(place.break_.patch)
+    anyio.run(test_snapshots.flipped, place.folder)
+    yield
 
 
 def in_orders(main):
@@ -212,6 +231,10 @@ TABLE: dict[str, tuple[int, str, Probe]] = {
     "any_format_is_read": (0, "test_a_store_of_a_later_release_is_refused_and_left_alone",
                            awaited(test_copies.refused, store, 2)),
     "a_backup_copies_the_file": (0, "test_a_backup_of_a_busy_store_goes_on_as_the_store_would", backups),
+    "a_damaged_snapshot_is_believed": (0, "test_no_execution_is_folded_otherwise_than_its_log_was_written",
+                                       flipping_snapshots),
+    "a_snapshot_is_written_before_its_events": (0, "test_a_snapshot_is_never_ahead_of_its_events", failing_commits),
+    "a_snapshot_leaves_a_field_out": (0, "test_a_crash_at_any_append_is_resumed_from_a_snapshot", from_snapshots),
     "a_reader_keeps_its_place_open": (0, "test_a_slow_reader_does_not_let_the_log_grow", awaited(
         test_bounds.test_a_slow_reader_does_not_let_the_log_grow, folder, [])),
     "called_before_it_is_durable": (0, "test_a_crash_at_any_append_changes_nothing", crashing),
