@@ -44,6 +44,7 @@ BENCHMARKS: Final[dict[str, Callable[..., Line]]] = {
     "waits": waits.waited,
     "resume": resume.resumed,
     "resume_million": resume.resumed_million,
+    "resume_snapshot": resume.resumed_with_a_snapshot,
     "resume_many": resume.resumed_many,
     "loop": loop.looped,
     "loop_jsonata": loop.looped_in_jsonata,
@@ -60,7 +61,7 @@ APART: Final[dict[str, Callable[[Sequence[str]], None]]] = {"peers": compare.mai
 SUBJECTS: Final = {
     "core": ["decide", "fold"],
     "map": ["map_inline_1000", "map_inline_10000", "map_inline_100000"],
-    "resumes": ["resume", "resume_million", "resume_many"],
+    "resumes": ["resume", "resume_million", "resume_snapshot", "resume_many"],
     "api": ["api_describe", "api_start"],
 }
 """Names for several at once."""
@@ -154,8 +155,9 @@ deciding (one decision and seven events an item) and two tenths into the call (i
 Answers that need no waiting share a row and a wake-up, up to 32 of them: tickets, tasks and rows are the small rest.
 The writer's thread overlaps with the loop, but not wholly.
 
-Of coming back to a long log, about two thirds is decoding and folding, the rest rows and their checksums. Short logs
-are read some at once, for what each costs is the waking of a thread.
+Of coming back to a long log, about two thirds is decoding and folding, the rest rows and their checksums; with a
+snapshot it is the events after that, of which there are as many as the run left. Short logs are read some at once, for
+what each costs is the waking of a thread.
 
 Beside other engines, on the same work in the same run; and half of the highest load, to see whether anything grows:
 

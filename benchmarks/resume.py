@@ -4,6 +4,9 @@
 executions of one call each, until all that was in flight is in flight again. The logs are written by a process of
 their own, so that the peak is the resume's. The yardstick reads the same rows with bare sqlite3 and decodes them with
 bare msgspec: no checksums, no fold.
+
+`resume_snapshot` opens the log of 10^6 with the snapshot that a run would have left in it; its yardstick is the same
+without one.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
 from stepfold.language.machine import Machine, load
 from stepfold.runtime import catalog
+from stepfold.runtime.folding import Pace, fold
 from stepfold.runtime.run import record
 from stepfold.work.functions.callables import Function
 from stepfold_store import open_store
@@ -67,13 +71,33 @@ async def written(path: Path, machine: Machine, logs: list[list[Decision]]) -> t
 
 
 def submitted(store: Store, log: Iterable[Decision]) -> Iterator[Ticket]:
-    """Hand one log to the store."""
-    for number, decision in enumerate(log):
-        if number == 0:
-            execution = Execution.fold(decision.events)
-            stream, entry = catalog.stream_of(execution.started.arn), catalog.execution_entry(execution)
+    """Hand one log to the store, with snapshots as a run would write them."""
+    execution, pace = Execution(), Pace()
+    for decision in log:
+        for event in decision.events:
+            execution.apply(event)
         row = record(decision.events)
-        yield store.submit(stream, row.first - 1, (row,), entries=() if number else (entry,))
+        pace.passed(row)
+        entries = (catalog.execution_entry(execution),) if row.first == 1 else ()
+        yield store.submit(
+            catalog.stream_of(execution.started.arn), row.first - 1, (row,), entries=entries,
+            snapshot=pace.due(execution),
+        )
+
+
+async def without_snapshots(path: Path) -> None:
+    """Have a store's logs folded whole."""
+    store = await open_store(path)
+    await store.drop_snapshots()
+    await store.close()
+
+
+async def left_to_fold(path: Path, arn: str) -> int:
+    """The events of a log after its snapshot."""
+    store = await open_store(path)
+    _, pace = await fold(store, arn)
+    await store.close()
+    return pace.events
 
 
 def kept(path: Path, made: Logs, size: int) -> tuple[str, int]:
@@ -85,7 +109,7 @@ async def folded(path: Path, arn: str) -> float:
     """Seconds to read and fold the log through the store."""
     store = await open_store(path)
     begun = time.perf_counter()
-    await catalog.fold(store, arn)
+    await fold(store, arn)
     taken = time.perf_counter() - begun
     await store.close()
     return taken
@@ -129,6 +153,7 @@ def folding(events: int) -> Round:
     with tempfile.TemporaryDirectory(dir=".") as folder:
         path = Path(folder, "resume.db")
         arn, count = fresh(kept, path, map_cut_off, events)
+        anyio.run(without_snapshots, path)
         floor = bare(path)
         ours = anyio.run(folded, path, arn)
         _, all_there = anyio.run(opened, path, 1)
@@ -140,9 +165,22 @@ def opening(events: int) -> Round:
     with tempfile.TemporaryDirectory(dir=".") as folder:
         path = Path(folder, "resume.db")
         _, count = fresh(kept, path, map_cut_off, events)
+        anyio.run(without_snapshots, path)
         floor = bare(path)
         _, all_there = anyio.run(opened, path, 1)
     return Round(count / all_there, count / floor, {"first call s": all_there, "peak MB": peak_megabytes()})
+
+
+def opening_with_a_snapshot(events: int) -> Round:
+    """One large log, opened with its snapshot and without."""
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        path = Path(folder, "resume.db")
+        arn, count = fresh(kept, path, map_cut_off, events)
+        left = anyio.run(left_to_fold, path, arn)
+        _, ours = anyio.run(opened, path, 1)
+        anyio.run(without_snapshots, path)
+        _, floor = anyio.run(opened, path, 1)
+    return Round(count / ours, count / floor, {"first call s": ours, "without s": floor, "events after it": left})
 
 
 def reopening(executions: int) -> Round:
@@ -166,6 +204,12 @@ def resumed_million(*, quick: bool) -> Line:
     """The line `resume_million`."""
     rounds, events = (1, 1_000) if quick else (ROUNDS, MILLION)
     return measured("resume_million", "events/s", "sqlite3 read, msgspec decode", rounds, opening, events)
+
+
+def resumed_with_a_snapshot(*, quick: bool) -> Line:
+    """The line `resume_snapshot`."""
+    rounds, events = (1, 1_000) if quick else (ROUNDS, MILLION)
+    return measured("resume_snapshot", "events/s", "the same, folded whole", rounds, opening_with_a_snapshot, events)
 
 
 def resumed_many(*, quick: bool) -> Line:
