@@ -105,6 +105,16 @@ def test_fail_is_not_left() -> None:
     assert simulation.execution.ending == Failure("Bad", "it is")
 
 
+def test_what_cannot_be_started_fails_past_retry_and_catch_as_an_error_of_the_state() -> None:
+    anyhow = {"Retry": [{"ErrorEquals": ["States.ALL"]}], "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "B"}]}
+    simulation = ran(
+        block(A={**TASK, **anyhow}, B={"Type": "Succeed"}), outcomes={"A": [Failure("States.Runtime", "It is bad.")]}
+    )
+    check(simulation, "2<0 TaskStateEntered", "3<2 LambdaScheduled", "4<3 LambdaStarted", "5<4 ExecutionFailed")
+    cause = "An error occurred while executing the state 'A' (entered at the event id #2). It is bad."
+    assert simulation.execution.ending == Failure("States.Runtime", cause)
+
+
 @pytest.mark.parametrize(("x", "kind"), [("never", "Pass"), ("ever", "Succeed")])
 def test_choice(x: str, kind: str) -> None:
     machine = block(C={"Type": "Choice", "Choices": [{**ONE, "Next": "A"}], "Default": "B"},

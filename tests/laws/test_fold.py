@@ -177,7 +177,7 @@ class Deaf(CostlySimulation):
         for asked, frame in self.execution.asked.items():
             kind = "evaluation" if frame.evaluating is not None else type(frame.waits).__name__
             if kind != "Invocation":
-                words += [word(asked) for word in _WORDS[:6]]
+                words += [word(asked) for word in _WORDS[:7]]
             if kind != "Timer":
                 words.append(signals.Rang(asked))
             if kind != "evaluation":
@@ -193,6 +193,7 @@ class Deaf(CostlySimulation):
 _WORDS: tuple[Callable[[int], Signal], ...] = (
     lambda asked: signals.Succeeded(asked, text("late")),
     lambda asked: signals.Failed(asked, Failure("Late")),
+    lambda asked: signals.Unstarted(asked, "late"),
     signals.TimedOut,
     lambda asked: signals.Started(asked, "late"),
     lambda asked: signals.Submitted(asked, text("late")),

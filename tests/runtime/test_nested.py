@@ -157,7 +157,7 @@ async def test_a_child_that_times_out_or_is_stopped_fails_its_parent(engine, clo
     ({"StateMachineArn": CHILD, "Name": "a b"}, "StepFunctions.InvalidNameException", "Invalid Name: 'a b' ("),
     ({"StateMachineArn": CHILD, "Input": "{"}, "StepFunctions.InvalidExecutionInputException", "Invalid State Machine"),
     ({"StateMachineArn": CHILD, "Name": "taken"}, "StepFunctions.ExecutionAlreadyExistsException", "Execution Already"),
-    ({"StateMachineArn": 1}, "States.Runtime", "The Parameters '"),
+    ({"StateMachineArn": 1}, "States.Runtime", "An error occurred while executing the state 'Task-"),
 ])
 @pytest.mark.parametrize("pattern", ["", ".sync", ".sync:2"])
 async def test_a_start_that_is_refused_fails_the_task(engine, parameters, error, cause, pattern):

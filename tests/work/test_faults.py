@@ -39,6 +39,18 @@ def test_every_optimised_integration_has_names_for_its_errors(kind):
 
 
 @pytest.mark.parametrize(
+    ("resource", "last"), [("aws-sdk:sqs:sendMessage", "Request ID: r) (SDK Attempt Count: 1)"),
+                           ("sqs:sendMessage", "Request ID: r; Proxy: null)")])
+def test_only_the_second_generation_tells_how_often_it_tried(resource, last):
+    asked = parse_resource(f"arn:aws:states:::{resource}")
+    told = faults.refused(asked, model_of(asked), faults.Told("Code", "oh", 400, "r"))
+    assert told.cause.endswith(last)
+    silent = faults.unanswered(asked, model_of(asked), "silence", sent=True)
+    assert ("SDK Attempt Count" in silent.cause) == resource.startswith("aws-sdk:")
+    assert faults.unanswered(asked, model_of(asked), "no credentials").cause == "no credentials"  # (nothing was sent)
+
+
+@pytest.mark.parametrize(
     ("resource", "code", "error"),
     [
         ("dynamodb:getItem", "ResourceNotFoundException", "DynamoDB.ResourceNotFoundException"),

@@ -175,7 +175,8 @@ async def test_what_a_model_does_not_know_has_the_services_own_name(monkeypatch)
     with Told(THROTTLED) as server:
         at(server, monkeypatch)
         error, cause = await failure(task("aws-sdk:sqs:sendMessage", SEND))
-        assert (error, cause) == ("Sqs.SqsException", "Rate exceeded (Service: Sqs, Status Code: 400, Request ID: r-1)")
+        told = "Rate exceeded (Service: Sqs, Status Code: 400, Request ID: r-1) (SDK Attempt Count: 1)"
+        assert (error, cause) == ("Sqs.SqsException", told)
         assert len(server.asked) == 1
 
 
@@ -244,13 +245,14 @@ async def test_what_a_model_of_bedrock_says_is_told_as_json(monkeypatch):
         assert server.asked[0]["body"] == '{"prompt":"?"}'
 
 
-async def test_a_repeated_call_has_the_same_client_token(monkeypatch):
+async def test_a_repeated_call_has_the_same_client_token(monkeypatch, call):
     with Told((200, {"tasks": [], "failures": []})) as server:
         at(server, monkeypatch)
         services = Services(Clients("us-east-1"))
         resource = parse_resource("arn:aws:states:::ecs:runTask")
         for token in ("a", "a", "b"):
-            await services.ask(models.operation(resource), resource, {"TaskDefinition": "t"}, token)
+            made = call(resource.arn, {"TaskDefinition": "t"}, token=token)
+            await services.ask(made, resource, models.operation(resource), {"TaskDefinition": "t"})
         services.clients.close()
         sent = [json.loads(one["body"])["clientToken"] for one in server.asked]
         assert sent[0] == sent[1] != sent[2]

@@ -57,6 +57,13 @@ class Failed(_Message, frozen=True):
     failure: Failure
 
 
+class Unstarted(_Message, frozen=True):
+    """The task cannot be done with what it was given, and `cause` says why."""
+
+    asked: int
+    cause: str
+
+
 class TimedOut(_Message, frozen=True):
     """The task's time (or, with `heartbeat`, the patience between two heartbeats) is over."""
 
@@ -118,7 +125,7 @@ class Continue(_Message, frozen=True):
 
 
 Signal: TypeAlias = (
-    Begin | Started | Submitted | Succeeded | Failed | TimedOut | Heartbeat | Interrupted | Rang | Evaluated
+    Begin | Started | Submitted | Succeeded | Failed | Unstarted | TimedOut | Heartbeat | Interrupted | Rang | Evaluated
     | MapRunEnded | Stop | Redrive | Continue
 )
 

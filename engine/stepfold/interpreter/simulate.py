@@ -344,8 +344,8 @@ class Simulation:
 
 _ECHO_WITHIN: Final = 5_000
 _TOLD_AGAIN: Final = (
-    signals.Succeeded, signals.Failed, signals.TimedOut, signals.Started, signals.Submitted, signals.Rang,
-    signals.MapRunEnded,
+    signals.Succeeded, signals.Failed, signals.Unstarted, signals.TimedOut, signals.Started, signals.Submitted,
+    signals.Rang, signals.MapRunEnded,
 )
 
 
@@ -411,6 +411,8 @@ def _here(waits: object) -> bool:
 
 def _outcome(asked: int, answer: Answer) -> Signal:
     if isinstance(answer.outcome, Failure):
+        if answer.outcome.error == RUNTIME:  # what no task fails with: it could not be started
+            return signals.Unstarted(asked, answer.outcome.cause or "")
         return signals.Failed(asked, answer.outcome)
     return signals.Succeeded(asked, answer.outcome or EMPTY_OBJECT)
 

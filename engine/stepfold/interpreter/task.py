@@ -17,7 +17,7 @@ from stepfold.query.jsonata.dialect import Expression
 from stepfold.query.template import Moment, QueryError, Scope
 from stepfold.query.values import Json, Number, text, tree
 
-from . import dataflow, facts, signals
+from . import dataflow, facts, failure, signals
 from .execution import Execution, Facts
 from .frames import DEADLINE_ALLOWANCE, Frame, Invocation, deadline, silence
 from .simple import leave
@@ -194,8 +194,8 @@ def submitted(_: Execution, call: Invocation, signal: signals.Submitted, _moment
 def succeeded(execution: Execution, call: Invocation, signal: signals.Succeeded, _: Moment) -> Facts:
     """The result is there; one past the payload limit is the task's failure (recorded)."""
     if len(signal.output) > execution.started.limits.payload:
-        failure = dataflow.too_large(parse_resource(call.resource).sized)
-        yield facts.TaskFailed(failure.error, failure.cause)
+        large = dataflow.too_large(parse_resource(call.resource).sized)
+        yield facts.TaskFailed(large.error, large.cause)
     else:
         yield facts.TaskSucceeded(signal.output)
 
@@ -203,6 +203,16 @@ def succeeded(execution: Execution, call: Invocation, signal: signals.Succeeded,
 def failed(_: Execution, _call: Invocation, signal: signals.Failed, _moment: Moment) -> Facts:
     """The task failed."""
     yield facts.TaskFailed(signal.failure.error, signal.failure.cause)
+
+
+def unstarted(execution: Execution, _call: Invocation, signal: signals.Unstarted, _: Moment) -> Facts:
+    """Its arguments cannot start the task: an error of the state, in whose words AWS tells it (recorded).
+
+    AWS finds out before the task is scheduled (unverified, but so the words say). Here it has been, for whoever knows
+    what a service takes is asked only then.
+    """
+    frame = execution.asked[signal.asked]
+    yield from failure.met(execution, frame, failure.of_query(frame, QueryError(signal.cause)))
 
 
 def timed_out(_: Execution, call: Invocation, signal: signals.TimedOut, moment: Moment) -> Facts:
@@ -232,6 +242,7 @@ SAID: Final[dict[type[signals.Signal], Callable[[Execution, Invocation, Any, Mom
     signals.Submitted: submitted,
     signals.Succeeded: succeeded,
     signals.Failed: failed,
+    signals.Unstarted: unstarted,
     signals.TimedOut: timed_out,
     signals.Heartbeat: beat,
 }

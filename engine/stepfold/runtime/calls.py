@@ -15,7 +15,7 @@ import anyio
 from stepfold.interpreter import signals
 from stepfold.interpreter.signals import Signal
 from stepfold.language.failures import Failure
-from stepfold.work.call import NoWorker, TaskError
+from stepfold.work.call import NoWorker, TaskError, Unstartable
 
 
 class Caller(Protocol):
@@ -39,6 +39,8 @@ async def outcome(
     run.scopes[asked] = scope
     try:
         return await work(*given)
+    except Unstartable as error:
+        return signals.Unstarted(asked, str(error.cause))
     except TaskError as error:
         return signals.Failed(asked, Failure(error.error, error.cause))
     except NoWorker as missing:

@@ -20,6 +20,7 @@ from stepfold.language.resources import parse_resource
 from stepfold.query.values import Json, Value, text, tree
 from stepfold.work.call import Call, TaskError
 from stepfold.work.functions import lambdas
+from stepfold.work.services.faults import TRIED
 from stepfold.work.services.models import spelled
 
 from .operations import executions
@@ -132,5 +133,5 @@ def _refused(error: CallerError, operation: str, request: str) -> TaskError:
     name = error.code if error.code.endswith("Exception") else f"{error.code}Exception"
     known = operation in shapes.OPERATIONS and error.code in shapes.OPERATIONS[operation].errors
     status = cast("int", getattr(error, "status", 400))
-    told = f"(Service: Sfn, Status Code: {status}, Request ID: {request}) (SDK Attempt Count: 1)"
+    told = f"(Service: Sfn, Status Code: {status}, Request ID: {request}){TRIED}"
     return TaskError(f"Sfn.{name if known else 'SfnException'}", f"{error.message} {told}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from stepfold.language.failures import RUNTIME
 from stepfold.query.values import Value
 
 
@@ -87,6 +88,17 @@ class TaskError(Exception):
         super().__init__(error, cause)
         self.error = error
         self.cause = cause
+
+
+class Unstartable(TaskError):
+    """The Task's arguments are none that its Resource takes: nobody was asked for anything. `why` lists the reasons.
+
+    It fails the execution, as an error in the state's own fields does, and not the task: no Retry, no Catch.
+    """
+
+    def __init__(self, arguments: Value, why: str) -> None:
+        shown = bytes(arguments).decode()
+        super().__init__(RUNTIME, f"The Parameters '{shown}' could not be used to start the Task: [{why}]")
 
 
 class NoWorker(Exception):

@@ -17,10 +17,10 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from stepfold.errors import CallerError
-from stepfold.language.failures import RUNTIME, TASK_FAILED
+from stepfold.language.failures import TASK_FAILED
 from stepfold.query.values import NULL, Json, Value, text, tree
 
-from .call import Call, TaskError
+from .call import Call, TaskError, Unstartable
 from .functions import lambdas
 
 _PARSED: Final = ".sync:2"
@@ -110,9 +110,7 @@ class Children:
         try:
             asked = _arguments.decode(call.arguments)
         except msgspec.ValidationError as error:
-            told = bytes(call.arguments).decode()
-            cause = f"The Parameters '{told}' could not be used to start the Task: [{error}]"
-            raise TaskError(RUNTIME, cause) from None
+            raise Unstartable(call.arguments, str(error)) from None
         try:
             born = await self._executions.start(Asked(
                 machine=asked.state_machine_arn,

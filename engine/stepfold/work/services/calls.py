@@ -18,7 +18,7 @@ import anyio.to_thread
 from stepfold.language.failures import RUNTIME
 from stepfold.language.resources import Resource, parse_resource
 from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree, tree
-from stepfold.work.call import Call, TaskError
+from stepfold.work.call import Call, TaskError, Unstartable
 from stepfold.work.functions import lambdas
 
 from . import faults, models, shaped
@@ -62,7 +62,7 @@ class Services:
         if asked is None:
             raise TaskError(RUNTIME, f"The resource provided {call.resource} is not recognized.")
         spoken = models.SPOKEN.get((resource.kind, resource.action), ("@", "@"))
-        found, metadata = await self.ask(asked, resource, picked(spoken[0], arguments), call.token)
+        found, metadata = await self.ask(call, resource, asked, picked(spoken[0], arguments))
         found = dict(picked(spoken[1], found))
         _check_whole(resource, found)
         if carrier := _CARRIED.get((resource.kind, resource.action)):
@@ -72,16 +72,19 @@ class Services:
         return found | _traces(metadata)
 
     async def ask(
-        self, asked: models.Operation, resource: Resource, arguments: Json, token: str
+        self, call: Call, resource: Resource, asked: models.Operation, arguments: Json
     ) -> tuple[dict[str, Json], Mapping[str, Any]]:
-        """What an operation answers to arguments as a Task writes them, and how it came; `token` names the call."""
-        parameters = _parameters(asked, arguments)
+        """What an operation answers to arguments as a Task writes them, and how the answer came."""
+        try:
+            parameters = shaped.request(asked.input, arguments)
+        except shaped.NotARequest as wrong:
+            raise Unstartable(call.arguments, str(wrong)) from None
         client = await self.clients.client(asked.service)
         model = client.meta.service_model
         if missing := _missing(asked, parameters):
             raise faults.unanswered(resource, model, f"Parameter '{missing}' must not be null")
         for name in client_tokens(asked):
-            parameters.setdefault(name, str(uuid.uuid5(_TOKEN_NAMES, token)))
+            parameters.setdefault(name, str(uuid.uuid5(_TOKEN_NAMES, call.token)))
         answer = await self._asked(asked, resource, model, parameters)
         found = shaped.result(asked.output, answer, epoch=not resource.kind.startswith(faults.SDK))
         return found, answer["ResponseMetadata"]
@@ -99,7 +102,7 @@ class Services:
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError):
             raise fail(NO_CREDENTIALS) from None
         except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
-            raise fail(f"Unable to execute HTTP request: {error}") from None
+            raise fail(f"Unable to execute HTTP request: {error}", sent=True) from None
         except exceptions.BotoCoreError as error:
             raise fail(str(error)) from None
 
@@ -108,14 +111,6 @@ class Services:
         invoke = parse_resource("arn:aws:states:::lambda:invoke")
         arguments = {"FunctionName": call.resource, "Payload": bytes(call.arguments).decode()}
         return admit_tree((await self.answer(call, invoke, arguments))["Payload"])
-
-
-def _parameters(asked: models.Operation, arguments: Json) -> dict[str, Any]:
-    try:
-        return shaped.request(asked.input, arguments)
-    except shaped.NotARequest as wrong:
-        shown = shaped.written(arguments)
-        raise TaskError(RUNTIME, f"The Parameters '{shown}' could not be used to start the Task: [{wrong}]") from None
 
 
 def client_tokens(asked: models.Operation) -> list[str]:

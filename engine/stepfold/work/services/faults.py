@@ -21,6 +21,12 @@ from stepfold.language.resources import Resource
 from stepfold.work.call import TaskError
 
 SDK: Final = "aws-sdk:"
+TRIED: Final = " (SDK Attempt Count: 1)"
+"""How the second generation tells, since February 2025, how often it sent a request: it is the last thing it says.
+
+Recorded in November 2025 (Sfn), absent from all that was recorded in 2023; the first generation says nothing of the
+kind in either year. Always once here: whether a call is made again is the state's Retry to say.
+"""
 
 _FIRST: Final[Mapping[str, tuple[str, str]]] = {
     "athena": ("Athena", "AmazonAthena"),
@@ -76,7 +82,7 @@ def refused(resource: Resource, model: Any, told: Told) -> Refused:
         service = _spoken(model.service_id)
         name = f"{service}Exception" if known is None else _pascal(_exception(known.name))
         extended = f", Extended Request ID: {told.extended}" if told.extended else ""
-        where = f"(Service: {service}, Status Code: {told.status}, Request ID: {told.request}{extended})"
+        where = f"(Service: {service}, Status Code: {told.status}, Request ID: {told.request}{extended}){TRIED}"
     else:
         service, client = _FIRST[resource.kind]
         name = f"{client.removesuffix('v2')}Exception" if known is None else _exception(known.name)
@@ -87,10 +93,11 @@ def refused(resource: Resource, model: Any, told: Told) -> Refused:
     return Refused(f"{service}.{name}", f"{told.message} {where}", told)
 
 
-def unanswered(resource: Resource, model: Any, why: str) -> Unanswered:
-    """No answer came, or no request could be made: the SDK's own failure. `why` is told as the cause."""
-    service = _spoken(model.service_id) if resource.kind.startswith(SDK) else _FIRST[resource.kind][0]
-    return Unanswered(f"{service}.SdkClientException", why)
+def unanswered(resource: Resource, model: Any, why: str, *, sent: bool = False) -> Unanswered:
+    """No answer came to what was `sent`, or no request could be made: the SDK's own failure. `why` is the cause."""
+    if not resource.kind.startswith(SDK):
+        return Unanswered(f"{_FIRST[resource.kind][0]}.SdkClientException", why)
+    return Unanswered(f"{_spoken(model.service_id)}.SdkClientException", why + (TRIED if sent else ""))
 
 
 def _exception(shape: str) -> str:

@@ -17,25 +17,24 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
-from stepfold.language.failures import DATA_LIMIT_EXCEEDED, PERMISSIONS, RUNTIME
-from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree, tree
-from stepfold.work.call import Call, TaskError
+from stepfold.language.failures import RUNTIME
+from stepfold.query.values import Json, Value, admit_tree, tree
+from stepfold.work.call import Call, TaskError, Unstartable
 
 from . import traces
-from .connections import Connection, NoConnection, Signing
-from .hosts import Answer, Hosts, NoAnswer, NotAllowed, Request, TooLong
+from .connections import Connection, Signing
+from .hosts import Answer, Hosts, Request
+from .requests import Malformed, invalid, pairs, parsed, struck, told_of
 from .shaped import readable, written
-from .signatures import NotSigned, Signatures
+from .signatures import Signatures
 
 FORM: Final = "application/x-www-form-urlencoded"
-STRUCK: Final = "[REDACTED]"
 _OURS: Final = {"connection", "content-length", "host", "transfer-encoding", "upgrade"}
 """Headers that a Task cannot set: they are the request's own."""
 _AUTHORISATIONS: Final = {"NO_AUTH": False, "IAM_ROLE": True, "RESOURCE_POLICY": True}
 """Whether a request is signed. By a resource policy AWS signs as itself, which nobody else can: here as by a role."""
 _RANGE: Final = "bytes=0-262144"
 _ARRAYS: Final = {"BRACKETS", "COMMAS", "INDICES", "NONE", "REPEAT"}
-_SHORTEST_SECRET: Final = 4
 _NOBODY: Final = Connection("")
 
 
@@ -71,23 +70,18 @@ class HttpTasks:
         """The answer, as admitted JSON. Raises TaskError."""
         wanted = self._wanted(call)
         secrets: list[str] = []
-        try:
+        with told_of(wanted.broken, secrets):
             connection = _NOBODY
             if wanted.connection is not None:
                 connection = await self._signing.connection(wanted.connection)
-                secrets = connection.secrets
+                secrets += connection.secrets
             request = _request(wanted, connection)
             if call.trace is not None:
                 call.trace.request = traces.sent(request if call.trace.reveal else _request(wanted, _NOBODY))
             if wanted.signed:
-                request, secrets = await self._signatures.signed(request)
+                request, signature = await self._signatures.signed(request)
+                secrets += signature
             answer = await self._hosts.send(request)
-        except (NotAllowed, NoConnection, NotSigned) as refused:
-            raise TaskError(PERMISSIONS, _struck(str(refused), secrets)) from None
-        except NoAnswer as silent:
-            raise TaskError(wanted.broken, _struck(str(silent), secrets)) from None
-        except TooLong as long:
-            raise TaskError(DATA_LIMIT_EXCEEDED, str(long)) from None
         shown = _without(secrets, answer)
         if call.trace is not None:
             call.trace.response = traces.came(request, answer if call.trace.reveal else shown)
@@ -101,48 +95,29 @@ class HttpTasks:
         try:
             return reader(arguments, self._agent)
         except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as wrong:
-            field = wrong.args[0] if isinstance(wrong, _Malformed | KeyError) else "Parameters"
-            raise TaskError(
-                RUNTIME, f"The Parameters '{written(arguments)}' could not be used to start the Task: "
-                f"[The value of the field '{field}' has an invalid format]",
-            ) from None
+            field = wrong.args[0] if isinstance(wrong, Malformed | KeyError) else "Parameters"
+            raise Unstartable(call.arguments, invalid(field)) from None
 
 
 def _without(secrets: list[str], answer: Answer) -> Answer:
     """The answer, without what it repeats of the secrets."""
-    headers = [(name, _struck(value, secrets)) for name, value in answer.headers]
-    return answer._replace(headers=headers, body=_struck(readable(answer.body), secrets).encode())
+    headers = [(name, struck(value, secrets)) for name, value in answer.headers]
+    return answer._replace(headers=headers, body=struck(readable(answer.body), secrets).encode())
 
 
 def _result(answer: Answer) -> dict[str, Json]:
     headers: dict[str, list[str]] = {}
     for name, value in answer.headers:
         headers.setdefault(name, []).append(value)
-    body = readable(answer.body)
-    try:
-        plain = tree(admit(body))
-    except NotAdmitted:
-        plain = body
     return {
         "Headers": dict(sorted(headers.items())),
-        "ResponseBody": plain,
+        "ResponseBody": parsed(readable(answer.body)),
         "StatusCode": answer.status,
         "StatusText": answer.reason,
     }
 
 
-def _struck(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, STRUCK)
-    return text
-
-
 # --- what a Task wants ------------------------------------------------------------------------------------------------
-
-
-class _Malformed(ValueError):
-    """A field of the arguments is not as it should be."""
 
 
 def _plain(arguments: Json, agent: str) -> Wanted:
@@ -151,16 +126,16 @@ def _plain(arguments: Json, agent: str) -> Wanted:
     if transform.get("RequestBodyEncoding") == "URL_ENCODED":
         form = (transform.get("RequestEncodingOptions") or {}).get("ArrayFormat", "INDICES")
         if form not in _ARRAYS:
-            raise _Malformed("ArrayFormat")
+            raise Malformed("ArrayFormat")
     sign = arguments.get("Authentication") or arguments.get("InvocationConfig") or {}
     connection = sign.get("ConnectionArn")
     if not isinstance(connection, str | None):
-        raise _Malformed("ConnectionArn")
+        raise Malformed("ConnectionArn")
     return Wanted(
         method=_method(arguments["Method"]),
         url=_address(arguments["ApiEndpoint"]),
         headers=_headers(arguments.get("Headers"), lists=False),
-        query=_pairs(arguments.get("QueryParameters"), "QueryParameters"),
+        query=pairs(arguments.get("QueryParameters"), "QueryParameters"),
         body=arguments.get("RequestBody"),
         form=form,
         connection=connection,
@@ -173,14 +148,14 @@ def _plain(arguments: Json, agent: str) -> Wanted:
 
 def _api_gateway(arguments: Json, agent: str) -> Wanted:
     if (authorisation := arguments.get("AuthType", "NO_AUTH")) not in _AUTHORISATIONS:
-        raise _Malformed("AuthType")
+        raise Malformed("AuthType")
     host = _address(arguments["ApiEndpoint"])
     path = "/".join(str(part).strip("/") for part in (arguments.get("Stage"), arguments.get("Path")) if part)
     return Wanted(
         method=_method(arguments["Method"]),
         url=f"{host if '://' in host else f'https://{host}'}/{quote(path, safe='/:@!$&()*+,;=~')}",
         headers=_headers(arguments.get("Headers"), lists=True),
-        query=_pairs(arguments.get("QueryParameters"), "QueryParameters"),
+        query=pairs(arguments.get("QueryParameters"), "QueryParameters"),
         body=arguments.get("RequestBody"),
         form=None,
         connection=None,
@@ -193,7 +168,7 @@ def _api_gateway(arguments: Json, agent: str) -> Wanted:
 
 def _method(value: Json) -> str:
     if value not in {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"}:
-        raise _Malformed("Method")
+        raise Malformed("Method")
     return str(value)
 
 
@@ -201,26 +176,15 @@ def _address(value: Json) -> str:
     try:
         urlsplit(value)
     except (ValueError, TypeError, AttributeError):
-        raise _Malformed("ApiEndpoint") from None
+        raise Malformed("ApiEndpoint") from None
     return str(value)
 
 
 def _headers(given: Json, *, lists: bool) -> list[tuple[str, str]]:
     """API Gateway's values are arrays (recorded: a text has an invalid format)."""
     if lists and not all(isinstance(value, list) for value in (given or {}).values()):
-        raise _Malformed("Headers")
-    return [(name, value) for name, value in _pairs(given, "Headers") if name.lower() not in _OURS]
-
-
-def _pairs(given: Json, field: str) -> list[tuple[str, str]]:
-    if not isinstance(given or {}, dict):
-        raise _Malformed(field)
-    return [
-        (name, one if isinstance(one, str) else written(one))
-        for name, value in (given or {}).items()
-        for one in (value if isinstance(value, list) else [value])
-        if one is not None
-    ]
+        raise Malformed("Headers")
+    return [(name, value) for name, value in pairs(given, "Headers") if name.lower() not in _OURS]
 
 
 # --- the request ------------------------------------------------------------------------------------------------------
@@ -229,8 +193,8 @@ def _pairs(given: Json, field: str) -> list[tuple[str, str]]:
 def _request(wanted: Wanted, connection: Connection) -> Request:
     """The request that is sent; where Task and connection say the same, the connection wins."""
     split = urlsplit(wanted.url)
-    pairs = [(name, value) for name, value in wanted.query if name not in connection.query]
-    query = "&".join(part for part in (split.query, _encoded([*pairs, *connection.query.items()])) if part)
+    asked = [(name, value) for name, value in wanted.query if name not in connection.query]
+    query = "&".join(part for part in (split.query, _encoded([*asked, *connection.query.items()])) if part)
     body = _merged(wanted.body, connection.body)
     added = {name.lower() for name in connection.headers}
     headers = [(name, value) for name, value in wanted.headers if name.lower() not in added]

@@ -8,6 +8,7 @@ says which) a call that was in flight at a crash may leave a job twice.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import anyio
@@ -29,6 +30,7 @@ FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 30.0
 """How long after an answer the service is asked again, in seconds: at first, and at last."""
 _GROWTH: Final = 1.5
+_TOO_MANY: Final = 429
 _THROTTLED: Final = frozenset({
     "RequestLimitExceeded", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException",
 })
@@ -51,23 +53,16 @@ class ServiceJobs(Services):
         """What came of the job; raises TaskError where it failed, or where the service will not tell."""
         resource, job = _job(call)
         parameters = picked(job.by, _known(call, receipt))
-        delay = FIRST_DELAY
-        while True:
+
+        async def ask() -> Value | None:
             try:
-                found = await self._other(call, resource, job.ask, parameters)
+                return _over(job, await self._other(call, resource, job.ask, parameters))
             except faults.Refused as refused:
                 if job.gone and refused.told.code == job.gone:
                     return EMPTY_OBJECT
-                if not _passing(refused.told):
-                    raise
-            except faults.Unanswered as silent:  # the job goes on, whether we hear of it or not
-                logger.warning("a job cannot be asked after", resource=call.resource, execution=call.execution,
-                               error=silent.error)
-            else:
-                if (over := _over(job, found)) is not None:
-                    return over
-            await anyio.sleep(delay)
-            delay = min(delay * _GROWTH, LONGEST_DELAY)
+                raise
+
+        return await asked_after(call, ask)
 
     async def cancel(self, call: Call, receipt: Value) -> None:
         """Call the job off, where the service can do that."""
@@ -79,7 +74,27 @@ class ServiceJobs(Services):
         asked = await anyio.to_thread.run_sync(models.of_service, resource, name)
         if asked is None:
             raise TaskError(RUNTIME, f"botocore knows no operation {name} for {call.resource}; a newer boto3 may.")
-        return (await self.ask(asked, resource, parameters, call.token))[0]
+        return (await self.ask(call, resource, asked, parameters))[0]
+
+
+async def asked_after(call: Call, ask: Callable[[], Awaitable[Value | None]]) -> Value:
+    """The result of a job, as soon as `ask` gives one; an answer that says nothing of the job is passed over.
+
+    Raises what else `ask` raises.
+    """
+    delay = FIRST_DELAY
+    while True:
+        try:
+            if (over := await ask()) is not None:
+                return over
+        except faults.Refused as refused:
+            if not _passing(refused.told):
+                raise
+        except faults.Unanswered as silent:  # the job goes on, whether we hear of it or not
+            logger.warning("a job cannot be asked after", resource=call.resource, execution=call.execution,
+                           error=silent.error)
+        await anyio.sleep(delay)
+        delay = min(delay * _GROWTH, LONGEST_DELAY)
 
 
 def _job(call: Call) -> tuple[Resource, Awaited]:
@@ -96,7 +111,7 @@ def _known(call: Call, receipt: Value) -> dict[str, Json]:
 
 def _passing(told: faults.Told) -> bool:
     """Whether an error says nothing of the job, but that the service has no time for us."""
-    return told.status >= 500 or told.code in _THROTTLED
+    return told.status >= 500 or told.status == _TOO_MANY or told.code in _THROTTLED
 
 
 def _over(job: Awaited, found: dict[str, Json]) -> Value | None:
