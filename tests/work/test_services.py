@@ -229,6 +229,41 @@ async def test_what_the_operation_does_not_take_fails_without_a_call(monkeypatch
         assert not server.asked
 
 
+FLEET = {"ClusterId": "j-1", "InstanceFleetName": "core", "InstanceFleet": {"TargetSpotCapacity": 0}}
+GROUP = {"ClusterId": "j-1", "InstanceGroupName": "core", "InstanceGroup": {"InstanceCount": 8}}
+LISTED = [{"Name": "core", "Id": "i-2"}, {"Name": "core", "Id": "i-3"}]
+
+
+@pytest.mark.parametrize(("kind", "arguments", "sent"), [
+    ("Fleet", FLEET, {"ClusterId": "j-1", "InstanceFleet": {"TargetSpotCapacity": 0, "InstanceFleetId": "i-2"}}),
+    ("Group", GROUP, {"ClusterId": "j-1", "InstanceGroups": [{"InstanceCount": 8, "InstanceGroupId": "i-2"}]}),
+])
+async def test_parts_of_an_emr_cluster_are_changed_by_their_names(monkeypatch, kind, arguments, sent):
+    first = {f"Instance{kind}s": [{"Name": "master", "Id": "i-1"}, {"Id": "i-0"}], "Marker": "more"}
+    with Told((200, first), (200, {f"Instance{kind}s": LISTED}), (200, {})) as server:
+        at(server, monkeypatch)
+        result = await run(task(f"elasticmapreduce:modifyInstance{kind}ByName", arguments))
+        assert result["SdkHttpMetadata"]["HttpStatusCode"] == 200
+        asked = [(one["headers"]["X-Amz-Target"].rpartition(".")[2], json.loads(one["body"])) for one in server.asked]
+        listing = f"ListInstance{kind}s"
+        assert asked[:2] == [(listing, {"ClusterId": "j-1"}), (listing, {"ClusterId": "j-1", "Marker": "more"})]
+        assert asked[2][0].startswith(f"ModifyInstance{kind}")
+        assert asked[2:] == [(asked[2][0], sent)]
+
+
+async def test_parts_of_an_emr_cluster_that_are_not_there(monkeypatch):
+    with Told((200, {"InstanceFleets": [{"Name": "master", "Id": "i-1"}]})) as server:
+        at(server, monkeypatch)
+        error, cause = await failure(task("elasticmapreduce:modifyInstanceFleetByName", FLEET))
+        assert (error, cause) == (
+            "ElasticMapReduce.InvalidRequestException", "The cluster has no InstanceFleetName 'core'.")
+        asked = len(server.asked)
+        wrong = {**FLEET, "InstanceFleet": "all"}
+        error, cause = await failure(task("elasticmapreduce:modifyInstanceFleetByName", wrong))
+        assert error == "States.Runtime"
+        assert len(server.asked) == asked
+
+
 async def test_an_address_that_is_not_whole(monkeypatch):
     with Told((200, {})) as server:
         at(server, monkeypatch)

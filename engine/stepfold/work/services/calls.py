@@ -62,7 +62,10 @@ class Services:
         if asked is None:
             raise TaskError(RUNTIME, f"The resource provided {call.resource} is not recognized.")
         spoken = models.SPOKEN.get((resource.kind, resource.action), ("@", "@"))
-        found, metadata = await self.ask(call, resource, asked, picked(spoken[0], arguments))
+        parameters = _spoken(call, spoken[0], arguments)
+        if by := models.BY_NAME.get((resource.kind, resource.action)):
+            parameters = _spoken(call, spoken[0], arguments | {"Id": await self._id(call, resource, by, arguments)})
+        found, metadata = await self.ask(call, resource, asked, parameters)
         found = dict(picked(spoken[1], found))
         _check_whole(resource, found)
         if carrier := _CARRIED.get((resource.kind, resource.action)):
@@ -89,6 +92,20 @@ class Services:
         found = shaped.result(asked.output, answer, epoch=not resource.kind.startswith(faults.SDK))
         return found, answer["ResponseMetadata"]
 
+    async def _id(self, call: Call, resource: Resource, by: models.ByName, arguments: Json) -> Json:
+        """The id of what the arguments name."""
+        listing = models.of_service(resource, by.ask)
+        name, asked = arguments.get(by.name), {"ClusterId": arguments.get("ClusterId")}
+        while listing is not None:
+            found, _ = await self.ask(call, resource, listing, asked)
+            if named := [one for one in found.get(by.listed, ()) if one.get("Name") == name]:
+                return named[0]["Id"]
+            if not found.get("Marker"):
+                break
+            asked["Marker"] = found["Marker"]
+        # (AWS's name for it, and its words, are unverified.)
+        raise TaskError("ElasticMapReduce.InvalidRequestException", f"The cluster has no {by.name} {name!r}.")
+
     async def _asked(
         self, asked: models.Operation, resource: Resource, model: Any, parameters: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -111,6 +128,15 @@ class Services:
         invoke = parse_resource("arn:aws:states:::lambda:invoke")
         arguments = {"FunctionName": call.resource, "Payload": bytes(call.arguments).decode()}
         return admit_tree((await self.answer(call, invoke, arguments))["Payload"])
+
+
+def _spoken(call: Call, expression: str, arguments: Json) -> Json:
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return picked(expression, arguments)
+    except JMESPathError:
+        raise Unstartable(call.arguments, "The value of the field 'Parameters' has an invalid format") from None
 
 
 def client_tokens(asked: models.Operation) -> list[str]:

@@ -51,11 +51,32 @@ SPOKEN: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("elasticmapreduce", "cancelStep"): (
         "{ClusterId: ClusterId, StepIds: [StepId]}", "{CancelStepsInfo: CancelStepsInfoList[0]}"),
     ("elasticmapreduce", "createCluster"): ("@", "{ClusterArn: ClusterArn, ClusterId: JobFlowId}"),
+    ("elasticmapreduce", "modifyInstanceFleetByName"): (
+        "{ClusterId: ClusterId, InstanceFleet: merge(InstanceFleet, {InstanceFleetId: Id})}", "@"),
+    ("elasticmapreduce", "modifyInstanceGroupByName"): (
+        "{ClusterId: ClusterId, InstanceGroups: [merge(InstanceGroup, {InstanceGroupId: Id})]}", "@"),
     ("elasticmapreduce", "setClusterTerminationProtection"): (
         "{JobFlowIds: [ClusterId], TerminationProtected: TerminationProtected}", "@"),
     ("elasticmapreduce", "terminateCluster"): ("{JobFlowIds: [ClusterId]}", "@"),
 }
 """Actions whose parameters and results are not the operation's: JMESPath from the one to the other (AWS's guide)."""
+
+
+class ByName(NamedTuple):
+    """What an action is told by its name: `ask` lists all of the cluster, as `listed`; `name` is the argument."""
+
+    ask: str
+    listed: str
+    name: str
+
+
+BY_NAME: Final[Mapping[tuple[str, str], ByName]] = {
+    ("elasticmapreduce", "modifyInstanceFleetByName"): ByName(
+        "ListInstanceFleets", "InstanceFleets", "InstanceFleetName"),
+    ("elasticmapreduce", "modifyInstanceGroupByName"): ByName(
+        "ListInstanceGroups", "InstanceGroups", "InstanceGroupName"),
+}
+"""Actions that find an `Id` first, which is then among the arguments that SPOKEN reads."""
 
 
 class NoModels(Exception):
