@@ -22,12 +22,8 @@ HEAD: Final = """\
 |---|---|---|---|---|
 """
 END: Final = "\n\n"
-NOT_BUILT: Final = {
-    "bedrock-agentcore": {"invokeAgentRuntime"},
-    "eks": {"call", "runJob"},
-    "elasticmapreduce": {"modifyInstanceFleetByName", "modifyInstanceGroupByName"},
-}
-"""What is checked as AWS does, and then needs a worker of your own."""
+LABELLED: Final = {("eks", "runJob")}
+"""Jobs that we mark ourselves."""
 
 
 def table() -> str:
@@ -37,12 +33,9 @@ def table() -> str:
 
 def _rows() -> Iterator[str]:
     for kind, actions in sorted(INTEGRATIONS.items()):
-        built = {name: suffixes for name, suffixes in actions.items() if name not in NOT_BUILT.get(kind, ())}
-        if not built:
-            continue
-        answers = [name for name, suffixes in built.items() if "" in suffixes]
-        tokens = [name for name, suffixes in built.items() if "waitForTaskToken" in suffixes]
-        jobs = [name for name, suffixes in built.items() if "sync" in suffixes]
+        answers = [name for name, suffixes in actions.items() if "" in suffixes]
+        tokens = [name for name, suffixes in actions.items() if "waitForTaskToken" in suffixes]
+        jobs = [name for name, suffixes in actions.items() if "sync" in suffixes]
         yield f"| `{kind}` | {_cell(answers)} | {_cell(tokens)} | {_cell(jobs)} | {_twice(kind, jobs)} |"
     yield "| `aws-sdk:SERVICE` | every action of every service that boto3 knows | every action | | |"
 
@@ -64,6 +57,8 @@ def _twice(kind: str, jobs: list[str]) -> str:
 def _known_again(resource: Resource) -> str:
     if resource.kind == "states":
         return "known by its name"
+    if (resource.kind, resource.action) in LABELLED:
+        return "known by a label"
     if (asked := models.operation(resource)) is not None and calls.client_tokens(asked):
         return "known by its client token"
     job = AWAITED[resource.kind][resource.action]

@@ -47,10 +47,15 @@ class Moto:
 
 
 class Told:
-    """A server that gives the answers it was told, the last of them again and again, and keeps what it was asked."""
+    """A server that gives the answers it was told, the last of them again and again, and keeps what it was asked.
 
-    def __init__(self, *answers):
+    `answer`, where it is set, is asked for each answer instead. With a `context` it speaks TLS.
+    """
+
+    def __init__(self, *answers, context=None):
         self.answers = list(answers)
+        self.answer = None
+        self.context = context
         self.asked = []
         self.hold = threading.Event()
 
@@ -62,9 +67,13 @@ class Told:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                told.asked.append({"path": self.path, "headers": dict(self.headers.items()), "body": body.decode(),
-                                   "method": self.command})
-                answer = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
+                asked = {"path": self.path, "headers": dict(self.headers.items()), "body": body.decode(),
+                         "method": self.command}
+                told.asked.append(asked)
+                if told.answer is not None:
+                    answer = told.answer(asked)
+                else:
+                    answer = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
                 if answer is None:
                     told.hold.wait(30)
                     self.close_connection = True
@@ -88,6 +97,10 @@ class Told:
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        if self.context is not None:
+            self.server.socket = self.context.wrap_socket(self.server.socket, server_side=True)
+            self.server.handle_error = lambda *_: None  # (whoever does not believe us hangs up)
+            self.url = f"https://127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 

@@ -14,21 +14,37 @@ from stepfold.language.integrations import INTEGRATIONS
 from stepfold.language.resources import parse_resource
 from stepfold.runtime.handle import ExecutionFailed
 from stepfold.runtime.outside import Outside, reach
-from stepfold.work.services import clients, models
+from stepfold.work.services import clients, hosts, models
+from stepfold.work.services.hosts import Allowed
 
 from .far_side import ENVIRONMENT, Told
 
 pytestmark = pytest.mark.anyio
 
 ELSEWHERE = {"apigateway", "http", "states"}  # (called by HTTP, or in this very engine: tested beside those)
-ACTIONS = [
-    f"{service}:{action}"
-    for service, actions in INTEGRATIONS.items() if service not in ELSEWHERE
-    for action in list(actions)[: None if os.environ.get("STEPFOLD_EVERY_INTEGRATION") else 1]
-    if models.operation(parse_resource(f"arn:aws:states:::{service}:{action}")) is not None
-]
-SPOKEN = {"elasticmapreduce:addStep": {"ClusterId": "x", "Step": {"Name": "x", "HadoopJarStep": {"Jar": "x"}}}}
+OF_CLUSTERS = {"eks:call": {"Method": "GET", "Path": "/api"}, "eks:runJob": {"Job": {}}}
+BY_NAME = {
+    f"elasticmapreduce:modifyInstance{kind}ByName": {
+        "ClusterId": "x", f"Instance{kind}Name": "n", f"Instance{kind}": {},
+    }
+    for kind in ("Fleet", "Group")
+}
+LISTED = {"InstanceFleets": [{"Name": "n", "Id": "i"}], "InstanceGroups": [{"Name": "n", "Id": "i"}]}
+"""What is found first, by its name."""
+SPOKEN = BY_NAME | {
+    "elasticmapreduce:addStep": {"ClusterId": "x", "Step": {"Name": "x", "HadoopJarStep": {"Jar": "x"}}},
+}
 """What is asked for otherwise than the operation's model has it."""
+
+
+def chosen():
+    for service in INTEGRATIONS.keys() - ELSEWHERE:
+        actions = [f"{service}:{action}" for action in INTEGRATIONS[service]]
+        actions = [name for name in actions if name not in OF_CLUSTERS | BY_NAME]
+        yield from actions if os.environ.get("STEPFOLD_EVERY_INTEGRATION") else actions[:1]
+    yield from BY_NAME
+
+
 SLOW = {"__type": "ThrottlingException", "message": "slow"}
 NO = {"__type": "Refused", "message": "no"}
 
@@ -71,10 +87,10 @@ def said(name, status, plain):
     return status, text.encode(), {"Content-Type": "text/xml"}
 
 
-def calling():
+def calling(*allowed):
     """An engine that calls services; it serves several calls, for a client takes longer to make than a call."""
     engine = Engine(clock=ManualClock(jumps=True))
-    reach(engine, Outside())
+    reach(engine, Outside(hosts=[Allowed.read(host) for host in allowed]))
     return engine
 
 
@@ -98,14 +114,15 @@ def environment(monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize("name", ACTIONS)
+@pytest.mark.parametrize("name", sorted(chosen()))
 async def test_each_way_in_which_it_can_end(name, monkeypatch):
-    with Told(said(name, 400, SLOW), said(name, 200, {}), said(name, 400, NO), None) as server:
+    found = [said(name, 200, LISTED)] if name in BY_NAME else []
+    with Told(said(name, 400, SLOW), *found, said(name, 200, {}), said(name, 400, NO), None) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
         async with calling() as engine:
             retry = [{"ErrorEquals": ["States.TaskFailed"], "MaxAttempts": 1}]
             await run(engine, definition(name, Retry=retry))  # what a service has too much of is the state's to retry
-            assert len(server.asked) == 2
+            assert len(server.asked) == 2 + len(found)
             refused = await error_of(engine, definition(name))
             assert refused.endswith("Exception")
             assert not refused.startswith("States.")
@@ -116,3 +133,21 @@ async def test_each_way_in_which_it_can_end(name, monkeypatch):
             assert await error_of(engine, definition(name)) == unanswered  # nothing is said for too long
             server.close()
             assert await error_of(engine, definition(name)) == unanswered  # nobody is there
+
+
+@pytest.mark.parametrize("name", OF_CLUSTERS)
+async def test_each_way_in_which_a_cluster_can_answer(name, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")  # (STS is asked nothing)
+    with Told((429, SLOW), (200, {}), (403, NO), None) as server:
+        cluster = {"ClusterName": "c", "CertificateAuthority": "eA==", "Endpoint": server.url} | OF_CLUSTERS[name]
+        asking = {"Type": "Task", "Resource": f"arn:aws:states:::{name}", "Parameters": cluster, "End": True}
+        once = {"StartAt": "T", "States": {"T": asking}}
+        retry = [{"ErrorEquals": ["EKS.429"], "MaxAttempts": 1}]
+        async with calling(server.url) as engine:
+            await run(engine, {"StartAt": "T", "States": {"T": {**asking, "Retry": retry}}})
+            assert len(server.asked) == 2
+            assert await error_of(engine, once) == "EKS.403"
+            monkeypatch.setattr(hosts, "SECONDS", 0.2)
+            assert await error_of(engine, once) == "EKS.SdkClientException"  # nothing is said for too long
+            server.close()
+            assert await error_of(engine, once) == "EKS.SdkClientException"  # nobody is there

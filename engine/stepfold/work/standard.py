@@ -18,6 +18,7 @@ from .services.connections import Connection, Signing
 from .services.event_bridge import EventBridge
 from .services.hosts import Allowed, Hosts
 from .services.http_tasks import HttpTasks
+from .services.kubernetes import Kubernetes
 from .services.service_jobs import ServiceJobs
 from .services.signatures import Signatures
 from .workers import Workers
@@ -80,6 +81,7 @@ def call_services(workers: Workers, clients: Clients) -> None:
     for kind in INTEGRATIONS:
         if kind not in _NOT_AWS:
             workers.register(f"arn:*:states:::{kind}:*", services, concurrency=CONCURRENCY, last=True)
+    _call_clusters(workers, Hosts(), clients)
     workers.register("arn:*:states:::aws-sdk:*", services, last=True)
     workers.register("arn:*:lambda:*:function:*", services, concurrency=CONCURRENCY, last=True)
 
@@ -91,7 +93,7 @@ def call_hosts(
     clients: Clients | None,
     region: str,
 ) -> None:
-    """Have `http:invoke` and `apigateway:invoke` call the hosts that are allowed, and fail for all others.
+    """Have `http:invoke`, `apigateway:invoke` and `eks:call` call the hosts that are allowed, and fail for all others.
 
     `clients` are asked for connections that are not among the given, and for credentials to sign with.
     """
@@ -100,6 +102,14 @@ def call_hosts(
     tasks = HttpTasks(hosts, signing, Signatures(clients), region)
     for kind in sorted(_NOT_AWS):
         workers.register(f"arn:*:states:::{kind}:*", tasks, concurrency=CONCURRENCY, last=True)
+    if clients is not None:
+        _call_clusters(workers, hosts, clients)
+
+
+def _call_clusters(workers: Workers, hosts: Hosts, clients: Clients) -> None:
+    clusters = Kubernetes(hosts, clients)
+    for action in ("call", "runJob"):
+        workers.register(f"arn:*:states:::eks:{action}*", clusters, concurrency=CONCURRENCY, last=True)
 
 
 _NOT_AWS = {"apigateway", "http"}

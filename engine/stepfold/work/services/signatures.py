@@ -1,4 +1,4 @@
-"""Requests to API Gateway signed with Signature Version 4, by botocore's credentials and its own way to sign.
+"""Requests signed with Signature Version 4, by botocore's credentials and its own way to sign: to API Gateway, to STS.
 
 Step Functions signs as the role of the machine. Here a role means nothing, and the credentials are those that services
 are called with; where none may be called, nothing is signed.
@@ -7,6 +7,7 @@ are called with; where none may be called, nothing is signed.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import anyio.to_thread
@@ -46,6 +47,32 @@ class Signatures:
         found = _HOST.search(request.url)
         region = found[1] if found else self._clients.region
         return await anyio.to_thread.run_sync(_signed, request, credentials, region)
+
+
+async def presigned(clients: Clients, service: str, operation: str, headers: Mapping[str, str], seconds: int) -> str:
+    """The URL of an operation without parameters, signed for so long; `headers` are to be sent with it.
+
+    Nothing is sent. Raises what botocore raises, NoCredentialsError among it.
+    """
+    from botocore.exceptions import NoCredentialsError
+
+    credentials = await clients.credentials()
+    if credentials is None:
+        raise NoCredentialsError
+    client = await clients.client(service)
+    return await anyio.to_thread.run_sync(_presigned, client, service, operation, headers, credentials, seconds)
+
+
+def _presigned(
+    client: Any, service: str, operation: str, headers: Mapping[str, str], credentials: Any, seconds: int
+) -> str:
+    from botocore.auth import SigV4QueryAuth
+    from botocore.awsrequest import AWSRequest
+
+    parameters = {"Action": operation, "Version": client.meta.service_model.api_version}
+    asked = AWSRequest("GET", f"{client.meta.endpoint_url}/", headers=dict(headers), params=parameters)
+    SigV4QueryAuth(credentials, service, client.meta.region_name, expires=seconds).add_auth(asked)
+    return str(asked.url)
 
 
 def _signed(request: Request, credentials: Any, region: str) -> tuple[Request, list[str]]:
