@@ -89,6 +89,48 @@ async def test_the_case_stands_behind_the_arn_and_only_where_there_are_mocks(fil
         assert engine.waiting() == {} or plain.arn in engine.waiting()
 
 
+HANDS = "arn:aws:states:us-east-1:123456789012:activity:hands"
+BY_HAND = {"StartAt": "Pack", "States": {
+    "Pack": {"Type": "Task", "Resource": HANDS, "Next": "Sign", "ResultPath": "$.packed",
+             "Retry": [{"ErrorEquals": ["Busy"], "MaxAttempts": 1}]},
+    "Sign": {"Type": "Task", "Resource": HANDS, "ResultPath": "$.signed", "End": True},
+}}
+NESTED = {"StartAt": "Order", "States": {"Order": {
+    "Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "End": True,
+    "Parameters": {"StateMachineArn.$": "$.machine", "Input": {}}, "OutputPath": "$.Output"}}}
+CASES = {
+    "StateMachines": {**MOCKS["StateMachines"], "ByHand": {"TestCases": {"Packed": {"Pack": "BusyThenPacked"}}}},
+    "MockedResponses": {**MOCKS["MockedResponses"], "BusyThenPacked": {
+        "0": {"Throw": {"Error": "Busy"}}, "1": {"Return": "packed"}}},
+}
+
+
+async def test_an_activity_is_answered_for_or_held_out(file):
+    engine = Engine(clock=ManualClock(jumps=True))
+    engine.mock(load_mocks(file(CASES)))
+    async with engine:
+        handle = await engine.start(await engine.create("ByHand", BY_HAND), {}, case="Packed")
+        task = await engine.callbacks.poll(HANDS)  # the other state's: nobody answers for it
+        assert json.loads(bytes(task.input)) == {"packed": "packed"}
+        await engine.callbacks.succeed(task.token, '"signed"')
+        assert await handle.result() == {"packed": "packed", "signed": "signed"}
+        kinds = [event["type"] async for event in handle.events()]
+        assert (kinds.count("ActivityFailed"), kinds.count("ActivitySucceeded"), kinds.count("ActivityStarted")) == (
+            1, 2, 1)
+
+
+async def test_a_task_starts_another_machine_in_a_test_case(file):
+    engine = Engine(clock=ManualClock(jumps=True))
+    engine.mock(load_mocks(file(CASES)))
+    async with engine:
+        child, parent = await engine.create("Orders", ORDERS), await engine.create("Parent", NESTED)
+        handle = await engine.start(parent, {"machine": f"{child.arn}#Good"})
+        assert (await handle.result())["told"] == {"by": "token"}
+        handle = await engine.start(parent, {"machine": f"{child.arn}#Better"})
+        with pytest.raises(ExecutionFailed, match=r"StepFunctions\..*has no test case 'Better'"):
+            await handle.result()
+
+
 async def test_a_case_without_its_mocks_waits_and_calls_nobody(file, tmp_path):
     store = f"sqlite:///{tmp_path / 'store.db'}"
     slow = {**ORDERS, "StartAt": "Wait", "States": {

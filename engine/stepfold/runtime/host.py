@@ -10,6 +10,7 @@ import anyio
 
 from stepfold.language.limits import Limits
 from stepfold.names import Home
+from stepfold.work.mocked import Mocks
 
 from .bounds import Bounds
 from .clock import Chance
@@ -51,6 +52,8 @@ class Host(World[Run], Protocol):
 
 class Parent(Host, Protocol):
     """What nested executions ask of it besides."""
+
+    mocks: Mocks | None
 
     async def committed(self, arn: str) -> Committed:
         """What the catalog says of an execution and how it began. Raises ExecutionDoesNotExist."""

@@ -23,18 +23,21 @@ class Nested:
     async def start(self, asked: Asked) -> Born:
         """Start an execution, or find the one of that origin. Raises what `Engine.start` raises.
 
+        A test case may stand behind the machine's ARN, as wherever an execution is started (that Step Functions Local
+        reads it here, too, is not verified: it sends such a Task's arguments to its own StartExecution).
         One of an EXPRESS machine cannot be described, and so not be waited for (that AWS refuses it in these words is
         not verified); without that it may begin twice, as all of its kind.
         """
         engine = self._engine
-        target = await engine.registry.resolve(asked.machine)
+        machine, case = starting.machine_and_case(asked.machine, engine.mocks)
+        target = await engine.registry.resolve(machine)
         if target.row.type == "EXPRESS" and asked.attended:
             raise StateMachineTypeNotSupported("This operation is not supported by this type of state machine")
         wish = starting.wanted(
             text=asked.input, name=asked.name, trace=asked.trace, origin=asked.origin, limits=engine.limits
         )
         begin = express.start if target.row.type == "EXPRESS" else starting.start
-        begun = await begin(engine, target, wish)
+        begun = await begin(engine, target, starting.in_case(wish, target, engine.mocks, case))
         return Born(begun.arn, begun.at)
 
     async def ended(self, arn: str) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from stepfold.interpreter import facts, signals
 from stepfold.interpreter.decide import decide
-from stepfold.interpreter.execution import EXPIRY, Execution
+from stepfold.interpreter.execution import EXPIRY, Execution, invoke
 from stepfold.interpreter.facts import Event
 from stepfold.interpreter.frames import Invocation
 from stepfold.interpreter.signals import Attend, Effect, Evaluate, Invoke, Offer, RunMap, Signal, Sleep
@@ -233,12 +233,12 @@ class Run:
         for effect in owed:
             if isinstance(effect, Invoke):
                 lanes.line_up(self, effect)
-            elif isinstance(effect, Attend):
+            elif isinstance(effect, Offer) and self.execution.started.case is None:
+                self.world.offer(self, effect)
+            elif isinstance(effect, Attend | Offer):
                 self.spawn(self._attend, effect)
             elif isinstance(effect, Sleep):
                 self._sleep(effect)
-            elif isinstance(effect, Offer):
-                self.world.offer(self, effect)
             elif isinstance(effect, RunMap):
                 self._run_map(effect)
             else:
@@ -306,13 +306,14 @@ class Run:
             handing.over.set()
             self._left()
 
-    async def _attend(self, effect: Attend) -> None:
-        """Wait for a job, and tell what came of it."""
+    async def _attend(self, effect: Attend | Offer) -> None:
+        """Wait for what others do, and tell what came of it."""
         if effect.asked not in self.execution.asked:
             return
         signal = None
         with anyio.CancelScope() as scope:
-            signal = await calls.outcome(self, effect.asked, scope, self._attended, effect)
+            work = self._attended if isinstance(effect, Attend) else self._stood_in
+            signal = await calls.outcome(self, effect.asked, scope, work, effect)
         if signal is not None and self.broken is None:
             await checkpoint_if_cancelled()
             try:
@@ -323,6 +324,16 @@ class Run:
     async def _attended(self, effect: Attend) -> Signal:
         said = await self.world.workers.attend(self._call(effect.job), effect.receipt)
         return signals.Succeeded(effect.asked, said)
+
+    async def _stood_in(self, effect: Offer) -> Signal | None:
+        """What a test case answers in the place of whoever would come for a task; else the task is held out to them."""
+        frame = self.execution.asked[effect.asked]
+        if isinstance(frame.waits, Invocation):
+            mocked = self.world.workers.stand_in(self._call(invoke(frame, frame.waits)))
+            if mocked is not None:
+                return signals.Succeeded(effect.asked, mocked)
+        self.world.offer(self, effect)
+        return None
 
     def _see_off(self, job: Attend) -> None:
         """A job is wanted no more, and that is durable."""
@@ -428,7 +439,7 @@ class Run:
     def look_again(self) -> None:
         """A worker was registered: calls that found none are made again."""
         missing, self.missing = self.missing, {}
-        calls = [effect for effect in self.execution.owed() if isinstance(effect, Invoke | Attend)]
+        calls = [effect for effect in self.execution.owed() if isinstance(effect, Invoke | Attend | Offer)]
         self.begin(call for call in calls if call.asked in missing)
 
     @property

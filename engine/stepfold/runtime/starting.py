@@ -13,7 +13,7 @@ from stepfold.language.limits import Limits
 from stepfold.language.machine import Machine
 from stepfold.query import jackson
 from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree
-from stepfold.work.mocked import Mocks, NoTestCase
+from stepfold.work.mocked import MARK, Mocks, NoTestCase
 from stepfold_store.contract import Conflict, Entry
 
 from . import catalog
@@ -65,6 +65,12 @@ def wanted(
         why = None if text is None else jackson.complaint(text)  # None where it is JSON, but too large or too deep
         raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{why or error}'") from None
     return Wanted(value, text, None if name is None else names.check_name(name), trace, origin)
+
+
+def machine_and_case(asked: str, mocks: Mocks | None) -> tuple[str, str]:
+    """The machine's ARN, and the test case that stands behind it where there are mocks."""
+    machine, _, case = asked.partition(MARK) if mocks else (asked, "", "")
+    return machine, case
 
 
 def in_case(wish: Wanted, target: Target, mocks: Mocks | None, case: str | None) -> Wanted:

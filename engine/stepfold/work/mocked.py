@@ -4,10 +4,13 @@
      "MockedResponses": {"ChargeFails": {"0": {"Throw": {"Error": "Unpaid", "Cause": "no money"}},
                                          "1-2": {"Return": {"StatusCode": 200, "Payload": {}}}}}}
 
-A test case is chosen when an execution is started (`...:stateMachine:Orders#Unpaid`), and recorded with it. It names
-the answers of some Tasks (of all but activities); the others call what they always call. An answer stands for the whole
-of a Task: also where it would wait for a token or a job, `Return` is its result. Attempts count from 0, Retry's first
-is 1.
+A test case is chosen when an execution is started (`...:stateMachine:Orders#Unpaid`, by a Task as by anybody), and
+recorded with it. It names the answers of some Tasks; the others call what they always call. An answer stands for the
+whole of a Task: also where it would wait for a token or a job, `Return` is its result. Attempts count from 0, Retry's
+first is 1.
+
+More than Step Functions Local does: it refuses answers for activities ("Activity state cannot be mocked"). Here they
+answer in the place of whoever would come for the task, whose history then has no ActivityStarted, for nobody took it.
 """
 
 from __future__ import annotations

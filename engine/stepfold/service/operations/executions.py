@@ -41,7 +41,6 @@ from stepfold.service.wire.shapes import (
     SyncExecutionStatus,
     TracingConfiguration,
 )
-from stepfold.work.mocked import MARK
 from stepfold_store.contract import Entry, Store, after_entry
 
 from . import histories, mapruns, paging
@@ -117,7 +116,7 @@ async def _asked(
     origin: str | None = None,
 ) -> tuple[Target, starting.Wanted]:
     """The machine that a start is for, and its wishes; raises as AWS refuses them."""
-    asked, _, case = request.stateMachineArn.partition(MARK) if engine.mocks else (request.stateMachineArn, "", "")
+    asked, case = starting.machine_and_case(request.stateMachineArn, engine.mocks)
     target = await engine.registry.resolve(_machine(asked))
     if only and target.row.type != only:
         raise _unsupported()
