@@ -8,8 +8,14 @@ import sys
 import threading
 from pathlib import Path
 
+import anyio
 import boto3
 from botocore.config import Config
+
+from stepfold.interpreter import facts
+from stepfold.query.values import tree
+from stepfold.runtime import catalog
+from stepfold_store import open_reader
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "111111111111"
@@ -64,6 +70,10 @@ class Served:
         self._process.kill()
         self._process.communicate()
 
+    def handed_over(self):
+        """What the log of a server that is gone says was handed over: the receipts, by the execution's ARN."""
+        return anyio.run(_receipts, self.folder / "served.db")
+
     def stop(self):
         """Ask it to stop; its exit code."""
         self._process.send_signal(signal.SIGTERM)
@@ -77,3 +87,15 @@ class Served:
     def __exit__(self, *_):
         if self._process.poll() is None:
             self.kill()
+
+
+async def _receipts(path):
+    store = await open_reader(path)
+    try:
+        return {
+            entry.key: tree(event.fact.output)
+            async for entry in catalog.all_entries(store, catalog.EXECUTION)
+            async for event in catalog.events(store, entry.key) if isinstance(event.fact, facts.TaskSubmitted)
+        }
+    finally:
+        await store.close()

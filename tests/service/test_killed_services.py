@@ -17,6 +17,8 @@ import urllib3.exceptions
 from botocore.exceptions import BotoCoreError
 from tests.faults.levels import of_level
 
+from stepfold.names import read_token
+
 from .served import PATIENCE, ROLE, Served
 
 pytest.importorskip("botocore")
@@ -120,6 +122,13 @@ def handed_over(client, arns):
     return found
 
 
+def known_as(arn, receipt):
+    """By what the far side knows what was handed over: its task, its name, or the execution of its token."""
+    if ":ecs:" in arn:
+        return receipt["Tasks"][0]["TaskArn"]
+    return arn.rpartition(":")[2] if ":glue:" in arn else arn
+
+
 @pytest.fixture
 def server(tmp_path):
     """One that is not started yet, and does not outlive the test."""
@@ -159,7 +168,8 @@ def test_jobs_are_handed_over_once_and_accepted_answers_stay(server, figures):
         until(lambda: min(len(far.runs), len(far.glue), len(far.tokens)) >= TASKS * OPEN)
         list(pool.map(answer, far.tokens[: int(TASKS * AHEAD)]))
         server.kill()
-        sent, far.takes = (len(far.runs), len(far.glue)), 0.01
+        logged = server.handed_over()
+        sent, far.takes = (len(far.runs), len(far.glue), len(far.tokens)), 0.01
         list(pool.map(answer, [token for token in far.tokens if token not in accepted][:20]))  # nobody is there
         server.start(**environment)
         while len(accepted) < TASKS:  # also in the midst of the recovery
@@ -171,6 +181,15 @@ def test_jobs_are_handed_over_once_and_accepted_answers_stay(server, figures):
     far.over.set()
     until(lambda: all(client.describe_execution(executionArn=arn)["status"] == "SUCCEEDED" for arn in started))
     server.kill()
+
+    # What the log has a receipt of is not handed over again: told one by one, by what it is known as.
+    again = {f"task/{token}" for token in far.runs[sent[0]:]}
+    again |= set(far.glue[sent[1]:]) | {read_token(token)[0] for token in far.tokens[sent[2]:]}
+    for kind in MACHINES:
+        known = {known_as(arn, receipt) for arn, receipt in logged.items() if f":{kind}:" in arn}
+        assert known, "killed too early: nothing was in the log"
+        assert not again & known
+    assert all(receipts[arn] == receipt for arn, receipt in logged.items() if arn in receipts)
 
     # ECS knows the token again: each task is there once, however often it was asked for.
     assert len(set(far.runs)) == TASKS

@@ -140,10 +140,14 @@ def test_what_was_being_handed_over_is_handed_over_once_or_known_again(served):
     open_them(client)
     served.kill()  # with functions and starts in flight
     before = Counter(name for name, _ in sent(served))
+    logged = served.handed_over()
     served.start()
     client = served.client()
     soon(lambda: len({name for name, _ in sent(served)}) == OPEN and len(executions(client, "child")) == OPEN)
     again = Counter(name for name, _ in sent(served)) - before
+    assert not again.keys() & {arn.rpartition(":")[2] for arn in logged}, "handed over again, against the log"
+    begun = {one["executionArn"] for one in executions(client, "child")}
+    assert {receipt["ExecutionArn"] for arn, receipt in logged.items() if ":parent:" in arn} <= begun
     assert all(count == 1 for count in before.values())
     assert max(again.values(), default=0) <= 1
     tokens = dict(sent(served))
