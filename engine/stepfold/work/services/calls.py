@@ -23,6 +23,7 @@ from stepfold.work.functions import lambdas
 
 from . import faults, models, shaped
 from .clients import Clients
+from .converse import conversed
 
 NO_CREDENTIALS: Final = (
     "Unable to load AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE. An endpoint that "
@@ -39,6 +40,8 @@ _PARTLY: Final[Mapping[tuple[str, str], tuple[str, str, bool]]] = {
 answer (EventBridge's is recorded; ECS's is what users saw)."""
 _CARRIED: Final = {("bedrock", "invokeModel"): "Body", ("lambda", "invoke"): "Payload"}
 """Members that carry JSON, which is told as such (AWS's guide and its examples)."""
+_CONVERSING: Final = ("bedrockagentcore", "invokeHarness")
+"""What streams a conversation."""
 _BARE: Final = {"bedrock", "events"}
 """Optimised integrations that do not show the traces of the HTTP answer."""
 
@@ -68,6 +71,8 @@ class Services:
         found, metadata = await self.ask(call, resource, asked, parameters)
         found = dict(picked(spoken[1], found))
         _check_whole(resource, found)
+        if (resource.kind, resource.action) == _CONVERSING:
+            return conversed(found["Stream"])
         if carrier := _CARRIED.get((resource.kind, resource.action)):
             found[carrier] = _carried(found, carrier)
         if resource.kind.startswith(faults.SDK) or resource.kind in _BARE:

@@ -117,9 +117,12 @@ class Clients:
 
 def _ask(client: Any, operation: str, parameters: Mapping[str, Any]) -> Any:
     from botocore import xform_name
+    from botocore.eventstream import EventStream
 
     answer = getattr(client, xform_name(operation))(**parameters)
     for name, value in answer.items():
         if hasattr(value, "read"):  # a stream: read here, where waiting for it holds nobody up
             answer[name] = value.read()
+        elif isinstance(value, EventStream):
+            answer[name] = list(value)
     return answer

@@ -33,6 +33,7 @@ _FIRST: Final[Mapping[str, tuple[str, str]]] = {
     "batch": ("Batch", "AWSBatch"),
     "bedrock": ("Bedrock", "AmazonBedrock"),
     "bedrock-agentcore": ("BedrockAgentCore", "AmazonBedrockAgentCore"),
+    "bedrockagentcore": ("BedrockAgentCore", "AmazonBedrockAgentCore"),
     "codebuild": ("CodeBuild", "AWSCodeBuild"),
     "databrew": ("DataBrew", "AWSGlueDataBrew"),
     "dynamodb": ("DynamoDB", "AmazonDynamoDBv2"),

@@ -30,7 +30,7 @@ _NAMED_APART: Final = {
 }
 """Services whose folder in botocore tells nothing of their id, and that its own table of such names leaves out."""
 
-_SERVICES: Final = {"elasticmapreduce": "emr", "states": "stepfunctions"}
+_SERVICES: Final = {"bedrockagentcore": "bedrock-agentcore", "elasticmapreduce": "emr", "states": "stepfunctions"}
 """Optimised integrations that botocore calls otherwise."""
 _OPERATIONS: Final = {
     ("bedrock", "invokeModel"): ("bedrock-runtime", "InvokeModel"),

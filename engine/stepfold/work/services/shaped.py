@@ -137,6 +137,8 @@ def _told(shape: Any, value: Any, *, epoch: bool) -> Json:
     kind = shape.type_name
     if getattr(shape, "is_document_type", False):
         return value
+    if shape.serialization.get("eventstream"):
+        return [_structure(shape, event, epoch=epoch) for event in value]
     if kind == "structure":
         return _structure(shape, value, epoch=epoch)
     if kind == "list":
