@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 import msgspec
@@ -42,6 +42,15 @@ logger = structlog.get_logger(__name__)
 
 AHEAD = 4
 """Decisions of a run that never waits which may be on their way to the disk at once."""
+
+
+class Heard(NamedTuple):
+    """What signals came to: events, what is owed, jobs to be called off, map runs that are not wanted any more."""
+
+    events: list[Event]
+    owed: list[Effect]
+    unwanted: list[Attend]
+    left: list[str]
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
@@ -111,11 +120,22 @@ class Run:
     def _submitted(self, said: deque[Signal]) -> Told | None:
         execution, world = self.execution, self.world
         before = execution.version
-        moment = world.moment()
-        events: list[Event] = []
-        owed: list[Effect] = []
-        unwanted: list[Attend] = []
-        left: list[str] = []
+        heard = self._heard(said)
+        if not heard.events:
+            return None
+        ended = execution.status != "RUNNING"
+        entry = world.entry(execution, heard.events, ended=ended)
+        row = record(heard.events)
+        self.pace.passed(row)
+        ticket = world.store.submit(
+            self.stream, before, (row,), entries=() if entry is None else (entry,), snapshot=self.pace.due(execution)
+        )
+        return Told(ticket, heard.owed, ended, entry, heard.unwanted, heard.left)
+
+    def _heard(self, said: deque[Signal]) -> Heard:
+        """What one signal after the other comes to; what is no longer wanted is cut off."""
+        execution, moment = self.execution, self.world.moment()
+        events, owed, unwanted, left = heard = Heard([], [], [], [])
         size = 0
         while said and len(events) < DECISION_EVENTS and size < DECISION_BYTES:
             signal = said.popleft()
@@ -134,16 +154,7 @@ class Run:
                 self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
             if self._maps:
                 left += [self._maps.pop(gone) for gone in decision.closed if gone in self._maps]
-        if not events:
-            return None
-        ended = execution.status != "RUNNING"
-        entry = world.entry(execution, events, ended=ended)
-        entries = () if entry is None else (entry,)
-        row = record(events)
-        self.pace.passed(row)
-        snapshot = None if isinstance(signal, signals.Interrupted) else self.pace.due(execution)
-        ticket = world.store.submit(self.stream, before, (row,), entries=entries, snapshot=snapshot)
-        return Told(ticket, owed, ended, entry, unwanted, left)
+        return heard
 
     async def follow(self, told: Told) -> None:
         """Wait until a decision is durable, and begin what is owed then."""
