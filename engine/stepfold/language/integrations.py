@@ -27,7 +27,6 @@ INTEGRATIONS: Mapping[str, Mapping[str, frozenset[str]]] = {
     "athena": _service(answer="stopQueryExecution getQueryExecution getQueryResults", job="startQueryExecution"),
     "batch": _service(job="submitJob"),
     "bedrock": _service(answer="invokeModel", job="createModelCustomizationJob"),
-    "bedrock-agentcore": _service(answer="invokeAgentRuntime"),  # unverified: AWS's guide has the next one alone
     "bedrockagentcore": _service(answer="invokeHarness"),
     "codebuild": _service(
         answer="stopBuild batchDeleteBuilds batchGetReports stopBuildBatch deleteBuildBatch",
