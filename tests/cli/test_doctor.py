@@ -66,6 +66,16 @@ def test_damage_is_named_with_what_can_be_saved(sf, store):
     assert broken["eventsWhole"] == broken["event"] - 1 >= 5
 
 
+@pytest.mark.parametrize("row", [b"{", b'{"machine": 5}', b'{"machine":"\xc9x"}'])
+def test_a_row_of_the_catalog_that_is_no_text_is_named(sf, store, row):
+    with closing(sqlite3.connect(store)) as db:
+        db.execute("UPDATE catalog SET data = ? WHERE key LIKE '%:e2'", [row])
+        db.commit()
+    told = sf("doctor", store)
+    assert told.exit_code == Exit.STORE
+    assert "the catalog's entry of arn" in told.stdout
+
+
 def test_what_is_set_aside_is_told_everywhere_and_tried_again_when_asked(sf, store):
     async def put():
         opened = await open_store(store)

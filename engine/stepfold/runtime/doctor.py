@@ -20,6 +20,8 @@ from .mapruns import tallies
 from .quarantine import SetAside
 
 _EXECUTION = catalog.stream_of("")
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What is no JSON, or not of the shape that it should have, or not even text."""
 
 
 class Broken(NamedTuple):
@@ -123,9 +125,9 @@ async def _entries(store: Store, problems: list[str]) -> dict[str, Entry]:
             found[entry.key] = entry
             try:
                 catalog.execution_row(entry)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 problems.append(f"the catalog's entry of {entry.key} cannot be read: {error}")
-    except (StoreError, msgspec.MsgspecError) as error:
+    except (StoreError, *UNREADABLE) as error:
         problems.append(f"the catalog cannot be read to its end: {error}")
     return found
 
@@ -149,7 +151,7 @@ async def _other(store: Store, stream: str) -> list[str]:
 async def _aside(store: Store, problems: list[str]) -> list[SetAside]:
     try:
         return list((await quarantine.every(store)).values())
-    except (StoreError, msgspec.MsgspecError) as error:
+    except (StoreError, *UNREADABLE) as error:
         problems.append(f"the list of executions that are set aside cannot be read: {error}")
         return []
 
@@ -181,7 +183,15 @@ async def _examine(
     if entry is None:
         return wrong(whole + 1, "the catalog has no entry of it")
     # The log was read after the catalog: an engine that runs the store may have ended or redriven it in between.
-    ended = entry.ended is not None and execution.redrives <= catalog.execution_row(entry).redrives
+    ended = entry.ended is not None and execution.redrives <= _redrives(entry)
     if ended and execution.status == "RUNNING":
         return wrong(whole + 1, f"the catalog says {entry.status}, but the end of its log is missing")
     return whole, None
+
+
+def _redrives(entry: Entry) -> int:
+    """How often the catalog says it was redriven; -1 where the row cannot be read, which was told already."""
+    try:
+        return catalog.execution_row(entry).redrives
+    except UNREADABLE:
+        return -1
