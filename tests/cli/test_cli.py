@@ -37,6 +37,13 @@ def test_run_prints_the_output_and_nothing_else_on_stdout(sf, write):
     assert "✓ SUCCEEDED" in told.stderr
 
 
+@pytest.mark.parametrize("cause", ["[" * 16_000, '{"errorMessage": "it broke", "stackTrace": 5}', '"\\ud800"'])
+def test_any_cause_is_told(sf, write, cause):
+    told = sf("run", write("m.asl.json", {"StartAt": "A", "States": {"A": {"Type": "Fail", "Cause": cause}}}))
+    assert told.exit_code == 1
+    assert "it broke" in told.stderr or cause[:50] in told.stderr
+
+
 def test_input_comes_from_a_file_or_stdin(sf, write):
     file = write("m.asl.json", PASS)
     write("in.json", '{"from": "file"}')

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from stepfold.query.values import NotAdmitted, admit, tree
 from stepfold.runtime.catalog import Description
 
 from . import shapes
@@ -55,12 +56,13 @@ def cause_lines(cause: str | None) -> list[str]:
         return []
     text = cause
     try:
-        fields = msgspec.json.decode(cause)
-    except msgspec.DecodeError:
+        fields = tree(admit(cause))
+    except NotAdmitted:
         fields = None
     if isinstance(fields, dict) and isinstance(fields.get("errorMessage"), str):
-        stack = fields.get("stackTrace") or fields.get("trace") or []
-        text = "\n".join([fields["errorMessage"], *(str(frame).rstrip() for frame in stack)])
+        stack = fields.get("stackTrace") or fields.get("trace")
+        frames = stack if isinstance(stack, list) else []
+        text = "\n".join([fields["errorMessage"], *(str(frame).rstrip() for frame in frames)])
     lines = [clean(line) for line in text.splitlines()]
     return lines if len(lines) <= _CAUSE_LINES else [*lines[:_CAUSE_LINES], "…"]
 
