@@ -102,6 +102,10 @@ async def test_health_and_readiness(http, service):
     for path in ("/health", "/ready"):
         answer = await http.get(path)
         assert (answer.status_code, answer.json()) == (503, told)
+    service.condition = Condition("closed", "the store is not open")  # as while it cannot be opened anew
+    for path in ("/health", "/ready"):
+        answer = await http.get(path)
+        assert (answer.status_code, answer.json()) == (503, {"status": "closed", "cause": "the store is not open"})
     service.condition = Condition("ok")
     service.is_ready = False
     assert (await http.get("/ready")).status_code == 503

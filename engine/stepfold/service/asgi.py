@@ -48,7 +48,7 @@ def app(
     async def health(request: Request) -> JSONResponse:
         del request
         condition = await service.health()
-        return JSONResponse(condition.plain(), 503 if condition.status == "read-only" else 200)
+        return JSONResponse(condition.plain(), 200 if condition.writes else 503)
 
     async def ready(request: Request) -> JSONResponse:
         del request

@@ -31,7 +31,7 @@ class Served:
         """How the store is, and how many executions are set aside."""
         engine = self.engine
         if not engine.is_open:
-            return Condition("closed")
+            return Condition("closed", "the store is not open")
         told: dict[str, Any] = {"setAside": len(engine.failed)} if engine.failed else {}
         health = await engine.store.health()
         if not health.writable:
