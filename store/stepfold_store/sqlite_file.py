@@ -149,7 +149,7 @@ def set_up(db: sqlite3.Connection, path: Path, durability: Durability) -> None:
     with explained(path):
         db.execute("PRAGMA synchronous = FULL")  # from the first statement: a new file's own birth is synced too
         check(db, path)
-        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA journal_mode = WAL").fetchall()  # it commits only once all is fetched, and may fail then
         if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             raise StoreError(f"{path} cannot use a write-ahead log: a store wants a local disk")
         if db.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -225,7 +225,7 @@ def copy(db: sqlite3.Connection, path: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as target:
             db.backup(target)
-            target.execute("PRAGMA journal_mode = DELETE")
+            target.execute("PRAGMA journal_mode = DELETE").fetchall()
         part.rename(path)
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be written: {error}") from error
