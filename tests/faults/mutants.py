@@ -23,6 +23,10 @@ from stepfold.runtime import folding, starting
 from stepfold.runtime.callbacks import Callbacks
 from stepfold.runtime.clock import SystemClock
 from stepfold.runtime.run import Run
+from stepfold.service import door, serving
+from stepfold.service.operations import served
+from stepfold.service.wire import protocol
+from stepfold.service.wire.protocol import Condition
 from stepfold_store import sqlite, sqlite_file, sqlite_rows
 from stepfold_store.memory import MemoryStore
 
@@ -332,3 +336,61 @@ def a_stop_cuts_off(patch):
         os._exit(1)
 
     patch(Engine, "__aexit__", gone)
+
+
+# --- the server -------------------------------------------------------------------------------------------------------
+
+
+@breaks("P14")
+def what_the_file_was_asked_for_is_not_looked_at(patch):
+    """Whether the file could be made one with a write-ahead log shows only once the answer is fetched to its end."""
+    set_up = sqlite_file.set_up
+    patch(sqlite_file, "set_up", lambda db, *arguments: set_up(_Unfetched(db), *arguments))
+
+
+class _Unfetched:
+    """A connection whose first change to a file fails late, and nobody hears of it."""
+
+    def __init__(self, db):
+        self._db = db
+
+    def __getattr__(self, name):
+        return getattr(self._db, name)
+
+    def execute(self, statement, *arguments):
+        cursor = self._db.execute(statement, *arguments)
+        return _Unread() if statement.endswith("journal_mode = WAL") else cursor
+
+
+class _Unread:
+    def fetchall(self):
+        """Nothing, and no error."""
+
+
+@breaks("P14")
+def a_failed_store_is_said_to_be_well(patch):
+    async def well(_service):
+        return Condition("ok")
+
+    patch(served.Served, "health", well)
+
+
+@breaks("P7", "P14")
+def a_refusal_is_answered_as_if_done(patch):
+    answer = door.Door.answer
+
+    async def done(asked, call, gone=None):
+        reply = await answer(asked, call, gone)
+        return protocol.answer(None, protocol.request_id()) if reply.status == 503 else reply
+
+    patch(door.Door, "answer", done)
+
+
+@breaks("P17")
+def a_stop_hangs_up_on_clients(patch):
+    """What is in flight is dropped, though it was begun."""
+
+    def stop(server, *_):
+        server.should_exit = server.force_exit = True
+
+    patch(serving._Server, "_stop", stop)

@@ -27,11 +27,12 @@ from tests.faults import (
     test_powerloss,
     test_redrives,
     test_snapshots,
+    test_served,
     test_stops,
     test_timers,
 )
 from tests.faults.levels import LEVEL, needs_strace
-from tests.service.served import ROOT
+from tests.service.served import ROOT, Served
 
 MOST = 400
 """A mutant must be caught within so many runs."""
@@ -168,22 +169,43 @@ def full_disks(mutant, place):
         nursery.close()
 
 
-def stopping(mutant, place):
+def broken_servers(mutant, place):
+    """Have each server that is started be broken from its beginning."""
     environment = {"STEPFOLD_MUTANT": mutant, "PYTHONPATH": os.pathsep.join(
         map(str, (ROOT / "tests" / "faults" / "hook", ROOT / "engine", ROOT / "store", ROOT))
     )}
-    place.break_.patch(test_stops.Served, "__init__", _started_with(test_stops.Served.__init__, environment))
-    test_stops.test_a_stop_under_load_is_orderly(1, place.folder)
-    yield
+    place.break_.patch(Served, "__init__", _started_with(Served.__init__, environment))
 
 
 def _started_with(made, environment):
     def init(served, *arguments):
         made(served, *arguments)
         start = served.start
-        served.start = lambda: start(**environment)
+        served.start = lambda *before: start(*before, **environment)
 
     return init
+
+
+def of_servers(test, *arguments):
+    """A test of servers, once."""
+
+    def probe(mutant, place):
+        broken_servers(mutant, place)
+        test(*arguments, place.folder)
+        yield
+
+    return probe
+
+
+def struck_servers(fault, call, whens):
+    def probe(mutant, place):
+        needs_strace()
+        broken_servers(mutant, place)
+        for when in whens:
+            test_served.struck(place.folder / f"strike-{when}", fault, call, when)
+            yield
+
+    return probe
 
 
 def images(mutant, place):
@@ -250,7 +272,17 @@ TABLE: dict[str, tuple[int, str, Probe]] = {
     "the_end_waits_for_nobody": (0, "test_nobody_is_at_work_after_the_end", in_orders(test_orders._failing)),
     "what_goes_wrong_reaches_the_others": (0, "test_a_decision_that_raises_sets_its_execution_aside", poisoned),
     "a_redrive_does_all_again": (0, "test_a_redrive_keeps_what_succeeded", redriving),
-    "a_stop_cuts_off": (0, "test_a_stop_under_load_is_orderly", stopping),
+    "a_stop_cuts_off": (0, "test_a_stop_under_load_is_orderly",
+                        of_servers(test_stops.test_a_stop_under_load_is_orderly, 1)),
+    "what_the_file_was_asked_for_is_not_looked_at": (1, "test_a_server_struck_at_every_write_and_sync",
+                                                     struck_servers("EIO", "pwrite64", range(1, 6))),
+    "a_failed_store_is_said_to_be_well": (0, "test_a_server_whose_file_may_not_grow_says_why",
+                                          of_servers(test_served.test_a_server_whose_file_may_not_grow_says_why)),
+    "a_refusal_is_answered_as_if_done": (1, "test_a_server_struck_at_every_write_and_sync",
+                                         struck_servers("EIO", "fdatasync", range(13, 20))),
+    "a_stop_hangs_up_on_clients": (0, "test_at_a_stop_every_request_is_answered_or_was_not_heard",
+                                   of_servers(
+                                       test_served.test_at_a_stop_every_request_is_answered_or_was_not_heard, 1)),
 }
 """Each mutant: from which level on it is tried, the test that must catch it, and that test's runs, one at a time."""
 

@@ -40,10 +40,11 @@ class Served:
         self._templates = [word for template in templates for word in ("--template", str(template))]
         self._process = None
 
-    def start(self, **environment):
+    def start(self, *before, **environment):
+        """Start it, `before` being a command that takes the rest as its arguments; returns once it listens."""
         places = os.pathsep.join(str(ROOT / one) for one in ("engine", "store"))
         command = [
-            sys.executable, "-m", "stepfold", "serve", "--host", "127.0.0.1", "--port", str(self.port),
+            *before, sys.executable, "-m", "stepfold", "serve", "--host", "127.0.0.1", "--port", str(self.port),
             "--store", f"sqlite:///{self.folder / 'served.db'}", "--account", ACCOUNT, "--region", REGION,
             *self._templates,
         ]  # fmt: skip
@@ -58,12 +59,15 @@ class Served:
         late.cancel()
         assert line == f"listening on {self.url}\n", (self.folder / "errors").read_text()
 
-    def client(self):
-        """A client that asks once."""
+    def client(self, patience=PATIENCE):
+        """A client that asks once, and waits so many seconds for an answer."""
         return boto3.client(
             "stepfunctions", endpoint_url=self.url, region_name=REGION, aws_access_key_id="any",
             aws_secret_access_key="any",
-            config=Config(retries={"total_max_attempts": 1}, max_pool_connections=16, inject_host_prefix=False),
+            config=Config(
+                retries={"total_max_attempts": 1}, max_pool_connections=16, inject_host_prefix=False,
+                read_timeout=patience,
+            ),
         )
 
     def kill(self):
