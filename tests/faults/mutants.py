@@ -216,6 +216,17 @@ def a_run_falls_asleep_with_work_left(patch):
     patch(Run, "_carry_on", once)
 
 
+@breaks("P10")
+def accepted_before_it_is_durable(patch):
+    """Who answers or stops is told at once, and what came of it follows."""
+
+    async def tell(engine, run, signal):
+        if (told := run.decide(signal)) is not None:
+            engine.spawn(run, run.follow, told)
+
+    patch(Engine, "tell", tell)
+
+
 @breaks("P6")
 def a_second_answer_is_let_in(patch):
     """Whoever answers by a token that was answered before is heard, and another call has its answer."""

@@ -6,6 +6,7 @@ timer either, whoever waits would wait for ever, and that is an error. It relies
 """
 
 import asyncio
+import contextlib
 import random
 
 import anyio.to_thread
@@ -54,8 +55,9 @@ class LoopClock(SystemClock):
         return START + self.ahead + round(asyncio.get_running_loop().time() * 1000)
 
 
-def run(seed, main, *arguments):
-    """Run a coroutine function on a loop of its own, evaluations included: what belongs in threads is done in line."""
+@contextlib.contextmanager
+def loop_of(seed):
+    """A loop of its own for as long as is wanted; what belongs in threads, evaluations included, is done in line."""
 
     async def in_line(work, *given, **_):
         await checkpoint()
@@ -64,7 +66,13 @@ def run(seed, main, *arguments):
     threaded, anyio.to_thread.run_sync = anyio.to_thread.run_sync, in_line
     loop = SeededLoop(seed)
     try:
-        return loop.run_until_complete(main(*arguments))
+        yield loop
     finally:
         anyio.to_thread.run_sync = threaded
         loop.close()
+
+
+def run(seed, main, *arguments):
+    """Run a coroutine function on a loop of its own."""
+    with loop_of(seed) as loop:
+        return loop.run_until_complete(main(*arguments))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import anyio
 import pytest
+from hypothesis import Phase
 from tests.faults import (
     lives,
     mutants,
@@ -28,6 +29,7 @@ from tests.faults import (
     test_redrives,
     test_snapshots,
     test_served,
+    test_stateful,
     test_stops,
     test_timers,
 )
@@ -263,6 +265,8 @@ TABLE: dict[str, tuple[int, str, Probe]] = {
     "what_nobody_waits_for_is_not_followed": (0, "test_who_goes_away_unsays_nothing_and_nothing_is_stuck",
                                               in_orders(test_orders._cancelled)),
     "a_run_falls_asleep_with_work_left": (0, "test_a_long_run_is_carried_to_its_end", in_orders(test_orders._long)),
+    "accepted_before_it_is_durable": (0, "test_an_engine_is_as_a_table_says",
+                                      as_it_is(test_stateful.drawn, [Phase.generate])),
     "a_second_answer_is_let_in": (0, "test_whatever_is_accepted_acts", in_orders(test_orders._told)),
     "a_token_is_drawn_for_each_call": (0, "test_a_crash_at_any_append_changes_nothing", crashing),
     "timers_are_kept_as_seconds_left": (0, "test_a_timer_outlives_a_crash", timers),
