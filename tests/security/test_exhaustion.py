@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 
 import anyio
@@ -12,6 +13,7 @@ import pytest
 from tests.runtime.world import call
 
 from stepfold import Engine, ExecutionFailed
+from stepfold.query.jsonata.library import matches
 
 pytestmark = pytest.mark.anyio
 
@@ -175,3 +177,20 @@ async def test_formats_walk_no_attributes():
     formats = path("States.Format('{0.__class__} {} {a[0]}', $.a)")
     outcome = await attacked(formats, {"a": 1})
     assert "class '" not in json.dumps(outcome if isinstance(outcome, dict) else [outcome.error, outcome.cause])
+
+
+def test_a_filters_regular_expression_lets_other_threads_run():
+    """Held, the interpreter's lock would leave this thread a turn before and one after, however long it took."""
+    over = threading.Event()
+
+    def match():
+        assert not matches("(a+)+b", "a" * 24)
+        over.set()
+
+    matching = threading.Thread(target=match)
+    matching.start()
+    turns = 0
+    while not over.wait(0.001):
+        turns += 1
+    matching.join()
+    assert turns > 10
