@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
-import msgspec
-
 from stepfold_store.contract import (
     MOST_MESSAGES,
     Conflict,
@@ -55,7 +53,6 @@ _DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 """What SQLite says of a page that cannot be what was written; a disk that fails to answer may answer later."""
 _OF_ONE_TABLE = _DAMAGES | {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG}
 """What it says where a table is not as this release makes it, or holds what it does not take."""
-_values = msgspec.structs.astuple
 _columns = struct.Struct(">5q").pack
 _newest = (1 << 63) - 1, "\U0010ffff"
 _oldest = -1 << 63, ""
@@ -175,8 +172,8 @@ class Writer:
 
     def _append(self, append: Append) -> None:
         stream = append.stream
-        head = self._heads.get(stream) or self._head(stream)
-        if append.expected != head.last or append.fence or self.refusals:
+        head, doubts = self._heads.get(stream) or self._head(stream), bool(self.refusals)
+        if append.expected != head.last or append.fence or doubts:
             append.error = self._refusal(append, head)
             if append.error is not None:
                 self.refusals.add(stream, append.reached, append.number)
@@ -185,11 +182,13 @@ class Writer:
             head.key = self._last_key = self._last_key + 1
             self._streams.append((head.key, stream))
         if append.records:
-            for record in append.records:
-                head.checksum = chained(head.checksum, record)
-                self._rows.append((head.key, *_values(record), head.checksum))
+            for one in append.records:
+                head.checksum = checksum = chained(head.checksum, one)
+                self._rows.append(
+                    (head.key, one.first, one.last, one.at, one.body, one.first_id, one.last_id, checksum)
+                )
             head.last = self.grown[stream] = append.reached
-            if self.refusals:
+            if doubts:
                 self.refusals.passed(stream, append.reached)
         if append.snapshot is not None and head.key and head.last:
             seal = sealed(head.checksum, append.snapshot)
