@@ -30,8 +30,8 @@ from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
 from stepfold.language.machine import Machine, load
 from stepfold.runtime import catalog
-from stepfold.runtime.folding import Pace, fold
-from stepfold.runtime.run import record
+from stepfold.runtime.runs.folding import Pace, fold
+from stepfold.runtime.runs.run import record
 from stepfold.work.functions.callables import Function
 from stepfold_store import open_store
 from stepfold_store.contract import Store, Ticket

@@ -11,8 +11,9 @@ from tests.runtime.world import FUNCTION, call, each, wait
 
 from stepfold import Engine
 from stepfold.cli.outcome import Exit
-from stepfold.runtime import folding, quarantine
-from stepfold.runtime.doctor import examine
+from stepfold.runtime.recovery import quarantine
+from stepfold.runtime.recovery.doctor import examine
+from stepfold.runtime.runs import folding
 from stepfold_store import StoreError, open_store
 
 PAGE = 4096

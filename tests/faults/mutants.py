@@ -19,10 +19,11 @@ from stepfold.errors import TaskTimedOut
 from stepfold.interpreter import signals, snapshots
 from stepfold.interpreter.frames import NO_TRIES, Items, Timer
 from stepfold.names import read_token
-from stepfold.runtime import folding, starting
+from stepfold.runtime import starting
 from stepfold.runtime.callbacks import Callbacks
 from stepfold.runtime.clock import SystemClock
-from stepfold.runtime.run import Run
+from stepfold.runtime.runs import folding
+from stepfold.runtime.runs.run import Run
 from stepfold.service import door, serving
 from stepfold.service.operations import served
 from stepfold.service.wire import protocol

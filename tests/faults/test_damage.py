@@ -18,7 +18,7 @@ from tests.runtime.world import asks, both, call, each, until
 
 from stepfold import Engine
 from stepfold.runtime import catalog
-from stepfold.runtime.doctor import examine
+from stepfold.runtime.recovery.doctor import examine
 from stepfold_store import StoreError, open_reader, open_store
 from stepfold_store.sqlite_check import EMPTY
 

@@ -19,7 +19,7 @@ from tests.runtime.world import asks, both, call, each, until
 from stepfold import Engine
 from stepfold.interpreter import snapshots
 from stepfold.interpreter.execution import Execution
-from stepfold.runtime import folding
+from stepfold.runtime.runs import folding
 from stepfold_store import StoreClosed, StoreError, open_reader, open_store
 
 MACHINES = of_level(20, 40, 200)

@@ -186,7 +186,7 @@ _CHANGES = {
     "move_to_end", "sort", "reverse",
 }
 _NOT_FRAMES = {"self", "cls", "step", "record"}
-_NO_CALL_OF_A_FRAME = {"runtime/deadlines.py"}
+_NO_CALL_OF_A_FRAME = {"runtime/runs/deadlines.py"}
 """Where `call` is what a worker is handed."""
 
 READERS = [

@@ -22,11 +22,12 @@ from stepfold.interpreter import facts, signals
 from stepfold.interpreter.decide import decide
 from stepfold.interpreter.facts import Event
 from stepfold.language.machine import load
-from stepfold.runtime import catalog, folding
+from stepfold.runtime import catalog
 from stepfold.runtime.clock import ManualClock
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.handle import ExecutionFailed, ExecutionStopped
-from stepfold.runtime.run import record
+from stepfold.runtime.runs import folding
+from stepfold.runtime.runs.run import record
 from stepfold_store.contract import Conflict, Entry, Record, StoreClosed
 from stepfold_store.memory import MemoryStore
 

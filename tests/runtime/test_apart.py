@@ -12,8 +12,8 @@ import structlog
 
 from stepfold.query.jsonata.library import FUNCTION, UNDEFINED, Failed, Program
 from stepfold.query.template import Moment
-from stepfold.runtime import apart
-from stepfold.runtime.apart import EVALUATORS, Evaluators
+from stepfold.runtime.evaluations import apart
+from stepfold.runtime.evaluations.apart import EVALUATORS, Evaluators
 
 LONG = "$map([1..5000], function($v) { $v })"
 """More than is evaluated in the engine's own process."""

@@ -12,9 +12,10 @@ from stepfold import Engine
 from stepfold.errors import ExecutionSetAside
 from stepfold.interpreter import snapshots
 from stepfold.interpreter.execution import Execution
-from stepfold.runtime import catalog, folding
-from stepfold.runtime.doctor import drop_snapshots, examine
-from stepfold.runtime.folding import Pace
+from stepfold.runtime import catalog
+from stepfold.runtime.recovery.doctor import drop_snapshots, examine
+from stepfold.runtime.runs import folding
+from stepfold.runtime.runs.folding import Pace
 from stepfold_store import Record, Snapshot, StoreError, open_reader, open_store
 from stepfold_store.memory import MemoryStore
 

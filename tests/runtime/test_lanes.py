@@ -9,7 +9,7 @@ from tests.runtime.world import Around, both, call, caught, each, let_go_on, the
 
 from stepfold import Engine, ManualClock
 from stepfold.runtime import catalog
-from stepfold.runtime.lanes import LANE
+from stepfold.runtime.runs.lanes import LANE
 from stepfold_store import open_store
 
 pytestmark = pytest.mark.anyio

@@ -14,10 +14,11 @@ from tests.runtime.world import FUNCTION, YEAR, Around, asks, call, each, let_go
 
 from stepfold import Engine
 from stepfold.errors import CallerError, ExecutionAlreadyExists, ExecutionSetAside
-from stepfold.runtime import at_rest, catalog, express, quarantine, resuming, starting
-from stepfold.runtime import run as runs
-from stepfold.runtime.claims import MOST
-from stepfold.runtime.doctor import examine
+from stepfold.runtime import at_rest, catalog, express, starting
+from stepfold.runtime.recovery import quarantine, resuming
+from stepfold.runtime.recovery.claims import MOST
+from stepfold.runtime.recovery.doctor import examine
+from stepfold.runtime.runs import run as runs
 from stepfold_store import StoreClosed, open_store
 from stepfold_store.memory import MemoryStore
 

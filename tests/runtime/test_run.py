@@ -32,8 +32,9 @@ from stepfold.errors import StateMachineDoesNotExist
 from stepfold.interpreter import signals
 from stepfold.language.failures import Failure
 from stepfold.query.values import Value
-from stepfold.runtime import catalog, folding
-from stepfold.runtime import run as runs
+from stepfold.runtime import catalog
+from stepfold.runtime.runs import folding
+from stepfold.runtime.runs import run as runs
 from stepfold_store import Entry, StoreClosed, StoreError
 from stepfold_store.memory import MemoryStore
 

@@ -44,7 +44,7 @@ TAKEN = """
 import anyio, json, resource, sys, structlog
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 from stepfold import Engine, ExecutionFailed
-from stepfold.runtime.apart import EVALUATORS
+from stepfold.runtime.evaluations.apart import EVALUATORS
 async def main():
     async with Engine() as engine:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -10,7 +10,7 @@ import anyio
 import click
 import msgspec
 
-from stepfold.runtime.doctor import Broken, Examination, drop_snapshots, examine
+from stepfold.runtime.recovery.doctor import Broken, Examination, drop_snapshots, examine
 
 from .outcome import Exit, command
 from .reading import reading

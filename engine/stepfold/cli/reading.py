@@ -12,10 +12,12 @@ import click
 import msgspec
 
 from stepfold.insight.history import HistoryEvent, Projection
-from stepfold.runtime import catalog, folding, quarantine
+from stepfold.runtime import catalog
 from stepfold.runtime.catalog import Description, Summary
 from stepfold.runtime.progress import Progress, progress
-from stepfold.runtime.quarantine import SetAside
+from stepfold.runtime.recovery import quarantine
+from stepfold.runtime.recovery.quarantine import SetAside
+from stepfold.runtime.runs import folding
 from stepfold_store import Store, open_reader
 
 from . import shapes

@@ -17,13 +17,14 @@ import msgspec
 from stepfold.language.limits import Limits
 from stepfold.language.reading.projects import Project, ProjectError, read_project
 from stepfold.query.values import EMPTY_OBJECT, Value
-from stepfold.runtime import catalog, quarantine
+from stepfold.runtime import catalog
 from stepfold.runtime.catalog import Description
 from stepfold.runtime.engine import Engine
 from stepfold.runtime.handle import ExecutionFailed, Handle
 from stepfold.runtime.outside import Outside, reach
 from stepfold.runtime.progress import Progress, only_waits, progress
 from stepfold.runtime.projects import register_functions
+from stepfold.runtime.recovery import quarantine
 from stepfold.service.service import StepFunctions
 from stepfold.work.call import Call
 from stepfold.work.functions.handlers import OnOutput

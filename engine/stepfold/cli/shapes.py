@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stepfold.runtime.catalog import Description, Summary
-from stepfold.runtime.quarantine import SetAside
+from stepfold.runtime.recovery.quarantine import SetAside
 
 
 def listed(one: Summary, aside: SetAside | None = None) -> dict[str, Any]:

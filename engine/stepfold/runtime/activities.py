@@ -15,7 +15,7 @@ from stepfold.errors import ActivityWorkerLimitExceeded
 from stepfold.interpreter.signals import Offer
 from stepfold.language.limits import ACTIVITY_POLLERS
 
-from .run import Run
+from .runs.run import Run
 
 
 class Offered(NamedTuple):

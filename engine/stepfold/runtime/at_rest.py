@@ -8,9 +8,11 @@ from stepfold.interpreter.decide import decide
 from stepfold.language.machine import load
 from stepfold_store.contract import Store
 
-from . import catalog, folding, quarantine
+from . import catalog
 from .clock import Chance, SystemClock
-from .run import record
+from .recovery import quarantine
+from .runs import folding
+from .runs.run import record
 
 
 async def stop(store: Store, name_or_arn: str, *, error: str | None = None, cause: str | None = None) -> str:

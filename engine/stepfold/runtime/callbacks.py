@@ -23,7 +23,7 @@ from stepfold_store.contract import Store
 
 from .activities import Activities
 from .bounds import Bounds
-from .run import Run
+from .runs.run import Run
 
 
 class Polled(NamedTuple):

@@ -40,20 +40,21 @@ from stepfold.work.workers import CALLS_IN_FLIGHT, OnInterrupt, Worker, Workers
 from stepfold_store import open_store
 from stepfold_store.contract import Conflict, Entry, Store, StoreClosed
 
-from . import catalog, nested, redriving, resuming, starting
+from . import catalog, nested, redriving, starting
 from .activities import Activities
 from .bounds import Bounds
 from .callbacks import Callbacks
 from .catalog import Description, Summary
-from .claims import Claims
 from .clock import Chance, Clock, ManualClock, SystemClock
 from .handle import Handle
 from .lately import Committed, Lately
 from .machines.registry import MachineRef, Registry
 from .mapruns.maprun import MapRuns
-from .run import Run, Told
+from .recovery import resuming
+from .recovery.claims import Claims
+from .runs.run import Run, Told
+from .runs.world import closed
 from .timers import Timers
-from .world import closed
 
 logger = structlog.get_logger(__name__)
 

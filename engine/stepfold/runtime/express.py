@@ -28,7 +28,7 @@ from stepfold_store.memory import MemoryStore
 from . import catalog, starting
 from .host import Host
 from .machines.registry import Target
-from .run import Run, Told
+from .runs.run import Run, Told
 from .starting import Begun, Wanted
 
 logger = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from stepfold_store.contract import Store, StoreClosed
 
 from . import catalog
 from .catalog import Description
-from .run import Run
+from .runs.run import Run
 
 
 class Keeper(Protocol):

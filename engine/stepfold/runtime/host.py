@@ -16,8 +16,8 @@ from .bounds import Bounds
 from .clock import Chance
 from .lately import Committed, Lately
 from .machines.registry import Registry
-from .run import Run, Told
-from .world import World
+from .runs.run import Run, Told
+from .runs.world import World
 
 
 class Host(World[Run], Protocol):

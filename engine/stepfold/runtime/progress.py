@@ -11,7 +11,7 @@ from typing import NamedTuple
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.frames import Branches, Frame, Invocation, Items, Timer, deadline
 
-from .run import Run
+from .runs.run import Run
 
 
 class MapProgress(NamedTuple):

@@ -15,9 +15,10 @@ from stepfold.interpreter import signals
 from stepfold.language.limits import REDRIVABLE_DAYS, REDRIVE_TOKEN_MINUTES, STANDARD_DAYS, Limits
 from stepfold_store.contract import Conflict, Entry
 
-from . import catalog, folding, starting
+from . import catalog, starting
 from .host import Host
-from .run import Run, Told
+from .runs import folding
+from .runs.run import Run, Told
 
 _MINUTE: Final = 60 * 1000
 _DAY: Final = 24 * 60 * _MINUTE

@@ -19,8 +19,8 @@ from stepfold_store.contract import Conflict, Entry
 from . import catalog
 from .host import Host
 from .machines.registry import Target
-from .run import Run
-from .world import closed
+from .runs.run import Run
+from .runs.world import closed
 
 
 class Wanted(NamedTuple):

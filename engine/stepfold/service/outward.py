@@ -18,7 +18,7 @@ from stepfold.interpreter.dataflow import iso
 from stepfold.names import parse_arn
 from stepfold.runtime import catalog
 from stepfold.runtime.catalog import Logging
-from stepfold.runtime.run import Run
+from stepfold.runtime.runs.run import Run
 
 from .operations import executions
 from .operations.served import Served

@@ -22,7 +22,7 @@ from stepfold.language.machine import Machine
 from stepfold.query.values import Value
 from stepfold.runtime import catalog, express, redriving
 from stepfold.runtime.host import Host
-from stepfold.runtime.run import Run, Told
+from stepfold.runtime.runs.run import Run, Told
 from stepfold_store.contract import Conflict, Entry, StoreClosed
 
 logger = structlog.get_logger(__name__)

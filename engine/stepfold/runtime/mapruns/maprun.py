@@ -45,9 +45,9 @@ from stepfold.query import values
 from stepfold.query.template import Overrun, QueryError, Scope, Template
 from stepfold.query.values import Value
 from stepfold.runtime import catalog
-from stepfold.runtime.evaluating import elsewhere
+from stepfold.runtime.evaluations.evaluating import elsewhere
 from stepfold.runtime.host import Host
-from stepfold.runtime.run import Run
+from stepfold.runtime.runs.run import Run
 from stepfold_store.contract import Conflict, StoreClosed
 
 from . import tallies

@@ -23,8 +23,8 @@ from stepfold.language.single import Single, single
 from stepfold.names import parse_arn
 from stepfold.query.values import EMPTY_OBJECT, Json, NotAdmitted, Value, admit, tree
 from stepfold.runtime import starting
-from stepfold.runtime.deadlines import Deadline
-from stepfold.runtime.evaluating import SECONDS
+from stepfold.runtime.evaluations.evaluating import SECONDS
+from stepfold.runtime.runs.deadlines import Deadline
 from stepfold.service.wire import shapes
 from stepfold.work.call import Call, NoWorker, TaskError, Trace
 from stepfold.work.functions import lambdas

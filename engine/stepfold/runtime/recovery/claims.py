@@ -20,9 +20,8 @@ import msgspec
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Reattempted
 from stepfold.interpreter.signals import Attend, Evaluate, Invoke
+from stepfold.runtime import catalog
 from stepfold_store.contract import Entry, Store, StoreClosed
-
-from . import catalog
 
 KIND: Final = "claims"
 MOST: Final = 3

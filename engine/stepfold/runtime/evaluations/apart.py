@@ -34,7 +34,7 @@ SECONDS: Final = 6.0
 _KEPT: Final = ("PATH", "LD_LIBRARY_PATH")
 _ALLOCATOR: Final = {"MIMALLOC_ARENA_RESERVE": "16384"}
 """The library's allocator reserves a gigabyte at once otherwise, which no limit could tell from what is used."""
-_PACKAGE: Final = Path(__file__).parents[1]
+_PACKAGE: Final = Path(__file__).parents[2]
 _MEMORY: Final = written(Answer("memory"))
 _TIME: Final = written(Answer("time"))
 
@@ -105,7 +105,7 @@ class _Child(NamedTuple):
 
 def _started() -> _Child:
     """A process that is ready. Raises OSError."""
-    script = str(_PACKAGE / "runtime" / "evaluator.py")
+    script = str(Path(__file__).with_name("evaluator.py"))
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     process = subprocess.Popen(  # noqa: S603  (our own script, by our own interpreter)
         [sys.executable, "-P", script, str(_PACKAGE), str(MEGABYTES)],

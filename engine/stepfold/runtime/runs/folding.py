@@ -12,9 +12,8 @@ import structlog
 
 from stepfold.interpreter import facts, snapshots
 from stepfold.interpreter.execution import Execution
+from stepfold.runtime import catalog
 from stepfold_store.contract import Damaged, Record, Store, StoreClosed, StoreError
-
-from . import catalog
 
 logger = structlog.get_logger(__name__)
 

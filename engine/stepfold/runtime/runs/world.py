@@ -9,12 +9,11 @@ from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
 from stepfold.interpreter.signals import Offer, RunMap
 from stepfold.query.template import Moment
+from stepfold.runtime.clock import Clock
+from stepfold.runtime.timers import Timers
 from stepfold.work.call import NoWorker
 from stepfold.work.workers import Workers
 from stepfold_store.contract import Entry, Store, StoreClosed
-
-from .clock import Clock
-from .timers import Timers
 
 Run = TypeVar("Run", contravariant=True)  # noqa: PLC0105  (read as a word of the house)
 

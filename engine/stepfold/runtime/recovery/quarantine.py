@@ -10,9 +10,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from stepfold.errors import CallerError, ExecutionSetAside
+from stepfold.runtime import catalog
 from stepfold_store.contract import Damaged, Entry, Store
-
-from . import catalog
 
 KIND: Final = "aside"
 """The catalog's kind of these rows; the key is the execution's ARN."""

@@ -11,13 +11,15 @@ import anyio
 import structlog
 
 from stepfold.interpreter.execution import Execution
+from stepfold.runtime import catalog, express
+from stepfold.runtime.host import Host
+from stepfold.runtime.runs import folding
+from stepfold.runtime.runs.run import Run, Told
 from stepfold_store.contract import Damaged, StoreClosed
 
-from . import catalog, express, folding, quarantine
+from . import quarantine
 from .claims import MOST, Claims, is_risky
-from .host import Host
 from .quarantine import AsideRow
-from .run import Run, Told
 
 logger = structlog.get_logger(__name__)
 

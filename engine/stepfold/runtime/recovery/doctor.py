@@ -12,11 +12,12 @@ import msgspec
 
 from stepfold.interpreter import facts, snapshots
 from stepfold.interpreter.execution import Execution
+from stepfold.runtime import catalog
+from stepfold.runtime.mapruns import tallies
 from stepfold_store import Damaged, Entry, Snapshot, Store, StoreError, open_reader, open_store
 from stepfold_store.sqlite_check import EMPTY, check_file
 
-from . import catalog, quarantine
-from .mapruns import tallies
+from . import quarantine
 from .quarantine import SetAside
 
 _EXECUTION = catalog.stream_of("")

@@ -23,16 +23,16 @@ from stepfold.interpreter.facts import Event
 from stepfold.interpreter.frames import Invocation
 from stepfold.interpreter.signals import Attend, Effect, Evaluate, Invoke, Offer, RunMap, Signal, Sleep
 from stepfold.language.limits import DECISION_BYTES, DECISION_EVENTS
+from stepfold.runtime.evaluations.evaluating import evaluate
+from stepfold.runtime.timers import Alarm
 from stepfold.work.call import Call, NoWorker, TaskError
 from stepfold_store.contract import Conflict, Entry, Record, StoreClosed, Ticket
 
 from . import calls, lanes
 from .deadlines import Deadline
-from .evaluating import evaluate
 from .folding import Pace
 from .jobs import Handing, Jobs, call_off
 from .lanes import Lane
-from .timers import Alarm
 from .world import World
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import anyio
 
 from stepfold.interpreter.signals import Invoke
+from stepfold.runtime.clock import Clock
+from stepfold.runtime.timers import Alarm, Timers
 from stepfold.work.call import Call
-
-from .clock import Clock
-from .timers import Alarm, Timers
 
 
 class Deadline:
