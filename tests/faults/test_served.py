@@ -217,7 +217,11 @@ class Request:
         for name, value in {"content-type": CONTENT_TYPE, "x-amz-target": TARGET + operation}.items():
             self._connection.putheader(name, value)
         self._connection.putheader("content-length", str(len(body)))
-        self._connection.endheaders(self._parts[0])
+        try:
+            self._connection.endheaders(self._parts[0])
+        except OSError:
+            self._connection.close()
+            raise
 
     def end(self):
         """Send what is left of it."""
@@ -227,11 +231,11 @@ class Request:
 
     def answer(self):
         """The status and the body of the whole answer; None where the server hung up and said nothing."""
-        try:
-            answer = self._connection.getresponse()
-        except (OSError, http.client.RemoteDisconnected):
-            return None
         with closing(self._connection):
+            try:
+                answer = self._connection.getresponse()
+            except (OSError, http.client.RemoteDisconnected):
+                return None
             return answer.status, json.loads(answer.read())
 
 
