@@ -201,7 +201,7 @@ class MemoryStore:
         lease = self._leases.get(stream)
         return (
             entry.ended is None
-            and stream in self._streams
+            and (stream in self._streams or stream in self._belongings)
             and (lease is None or lease.until <= now)
             and (entry.due is None or entry.due <= now or bool(self._inbox.get(stream)))
         )

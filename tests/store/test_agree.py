@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.store.rows import everything, fate
 
@@ -113,8 +113,13 @@ async def play(url, steps):
         await store.close()
 
 
+ENTRY_ALONE = [("submit", "k:a", 0, [], 0, [Entry("k", "a")], 0, None), ("claim", 0, 1, 0)]
+"""A stream that has an entry, and no row as yet."""
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.lists(STEPS, max_size=25))
+@example(ENTRY_ALONE)
 def test_the_stores_agree(steps):
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         assert asyncio.run(play("memory://", steps)) == asyncio.run(play(f"{folder}/store.db", steps))
