@@ -6,8 +6,8 @@ python -m benchmarks peers [NAME...] [--places FOLDER] [--quick] [--write]
 ours are a Pass and a Choice in a circle, those of the durable peers the least that they write down, which is a call.
 `calls`: the same figure of theirs beside a circle of calls of ours, each on the disk before the next is made. Where the
 peer reads the States Language it is given the very definition; moto's items are Pass states, for a call wants Docker
-there. Some keep nothing, and LangGraph keeps the items of a Map only once it has all of them; ours is durable item by
-item (`synchronous=FULL`).
+there. Some keep nothing, and LangGraph keeps the items of a Map only once it has all of them; ours has each item's
+outcome on the disk before the next takes its place (`synchronous=FULL`).
 """
 
 from __future__ import annotations
