@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -341,10 +342,9 @@ async def test_a_name_that_another_has_taken_is_not_mistaken_for_ones_own(disk, 
             await handle.result()
 
 
-async def test_a_token_task_of_a_function_goes_on_waiting_after_a_restart(disk):
-    parent = one(Type="Task", Resource=CALLBACK, Parameters={
-        "FunctionName": FUNCTION + "send", "Payload": {"token.$": "$$.Task.Token", "n.$": "$"},
-    })
+@asynccontextmanager
+async def waiting_after_a_restart(disk, parent):
+    """A second engine, in which an execution waits for the answer to what a first one sent, and all that was sent."""
     sent = []
 
     async def send(event):
@@ -355,7 +355,14 @@ async def test_a_token_task_of_a_function_goes_on_waiting_after_a_restart(disk):
         submitted = engine.runs[handle.arn].execution
         await until(lambda: sent and all(frame.waits.submitted for frame in submitted.asked.values()))
     async with Engine(Around(disk), work=[send]) as engine:
-        handle = await engine.find("monday")
+        yield engine, await engine.find("monday"), sent
+
+
+async def test_a_token_task_of_a_function_goes_on_waiting_after_a_restart(disk):
+    parent = one(Type="Task", Resource=CALLBACK, Parameters={
+        "FunctionName": FUNCTION + "send", "Payload": {"token.$": "$$.Task.Token", "n.$": "$"},
+    })
+    async with waiting_after_a_restart(disk, parent) as (engine, handle, sent):
         assert [event["n"] for event in sent] == [5]
         await engine.callbacks.succeed(sent[0]["token"], '{"sent": true}')
         assert await handle.result() == {"sent": True}
@@ -368,17 +375,7 @@ async def test_a_token_that_was_evaluated_beside_is_heard_after_a_restart_but_no
             "token": "{% $states.context.Task.Token %}", "heavy": "{% $match('a', /a/).match %}",
         },
     })
-    sent = []
-
-    async def send(event):
-        sent.append(event)
-
-    async with Engine(Around(disk), work=[send]) as engine:
-        handle = await engine.start(await engine.create("m", parent), 5, name="monday")
-        submitted = engine.runs[handle.arn].execution
-        await until(lambda: sent and all(frame.waits.submitted for frame in submitted.asked.values()))
-    async with Engine(Around(disk), work=[send]) as engine:
-        handle = await engine.find("monday")
+    async with waiting_after_a_restart(disk, parent) as (engine, handle, sent):
         await engine.callbacks.succeed(sent[0]["token"], '{"sent": true}')
         assert await handle.result() == {"sent": True}
         with pytest.raises(TaskTimedOut):

@@ -17,9 +17,9 @@ from stepfold.runtime.outside import Outside, reach
 from stepfold.work.services import clients, hosts, models
 from stepfold.work.services.hosts import Allowed
 
-from .far_side import ENVIRONMENT, Told
+from .far_side import Told
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("credentials_of_the_tests")]
 
 ELSEWHERE = {"apigateway", "http", "states"}  # (called by HTTP, or in this very engine: tested beside those)
 OF_CLUSTERS = {"eks:call": {"Method": "GET", "Path": "/api"}, "eks:runJob": {"Job": {}}}
@@ -103,15 +103,6 @@ async def error_of(engine, made):
     with pytest.raises(ExecutionFailed) as failed:
         await run(engine, made)
     return failed.value.error
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch, tmp_path):
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.mark.parametrize("name", sorted(chosen()))

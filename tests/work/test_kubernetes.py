@@ -18,9 +18,9 @@ from stepfold.work.services import service_jobs
 from stepfold.work.services.hosts import Allowed
 
 from .authority import Authority
-from .far_side import ENVIRONMENT, Told
+from .far_side import Told
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("credentials_of_the_tests")]
 
 ANYBODY = base64.b64encode(b"nobody asks for it").decode()
 JOB = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "pi"}, "spec": {"backoffLimit": 0}}
@@ -37,16 +37,9 @@ def ended(condition, **more):
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch, tmp_path):
+def no_delays(monkeypatch):
     monkeypatch.setattr(service_jobs, "FIRST_DELAY", 0.01)
     monkeypatch.setattr(service_jobs, "LONGEST_DELAY", 0.02)
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
 
 
 def task(action, server, arguments, **fields):

@@ -18,7 +18,7 @@ from stepfold.work.services.clients import Clients
 
 from .far_side import ENVIRONMENT, MOTO, NO_MOTO, Moto, Told, free_port
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("credentials_of_the_tests")]
 
 needs_moto = pytest.mark.skipif(not MOTO, reason=NO_MOTO)
 
@@ -27,17 +27,6 @@ needs_moto = pytest.mark.skipif(not MOTO, reason=NO_MOTO)
 def moto():
     with Moto() as server:
         yield server
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch, tmp_path):
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
