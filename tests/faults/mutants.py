@@ -264,19 +264,27 @@ def a_token_is_drawn_for_each_call(patch):
     patch(Run, "_call", another)
 
 
+def _each_fold_is_followed_by(change, patch):
+    fold = folding.fold
+
+    async def changed(store, arn):
+        folded = await fold(store, arn)
+        change(folded.execution)
+        return folded
+
+    patch(folding, "fold", changed)
+
+
 @breaks("P9")
 def timers_are_kept_as_seconds_left(patch):
     """Each fold sets a timer anew, with all the time that it had when it was set."""
-    fold = folding.fold
 
-    async def restarted(store, arn):
-        folded = await fold(store, arn)
-        for frame in folded.execution.asked.values():
+    def restarted(execution):
+        for frame in execution.asked.values():
             if isinstance(frame.waits, Timer):
                 frame.waits.until += 60_000
-        return folded
 
-    patch(folding, "fold", restarted)
+    _each_fold_is_followed_by(restarted, patch)
 
 
 @breaks("P9")
@@ -314,16 +322,13 @@ def what_goes_wrong_reaches_the_others(patch):
 @breaks("P21")
 def a_redrive_does_all_again(patch):
     """The fold forgets what the items of a Map have come to."""
-    fold = folding.fold
 
-    async def forgetful(store, arn):
-        folded = await fold(store, arn)
-        for frame in folded.execution.frames.values():
+    def forgotten(execution):
+        for frame in execution.frames.values():
             if isinstance(frame.waits, Items):
                 frame.waits.outputs = [None] * len(frame.waits.outputs)
-        return folded
 
-    patch(folding, "fold", forgetful)
+    _each_fold_is_followed_by(forgotten, patch)
 
 
 @breaks("P4", "P5")
