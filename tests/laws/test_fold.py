@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from itertools import chain, pairwise
 
@@ -20,7 +21,7 @@ from tests.laws.resuming import (
 
 from stepfold.interpreter import decide as core
 from stepfold.interpreter import facts, signals
-from stepfold.interpreter.decide import Decision, decide
+from stepfold.interpreter.decide import Decision, decide, decide_together
 from stepfold.interpreter.execution import EXPIRY, Execution
 from stepfold.interpreter.facts import encode
 from stepfold.interpreter.frames import Branches, Frame, Items
@@ -101,6 +102,47 @@ def test_a_fresh_fold_decides_as_what_lives(batch: int) -> None:
     size = MACHINES // 5
     for seed in range(batch * size, (batch + 1) * size):
         whole(make(seeded(seed)), seed, kind=Twice, echo=True)
+
+
+class Together(CostlySimulation):
+    """Before each decision: signals decided together come to what they come to one after the other."""
+
+    compared = 0
+
+    def decide(self, signal: Signal, moment: Moment) -> Decision:
+        said = [signal, *(due.signal for due in sorted(self._heap)[:3] if due.signal is not None)]
+        one_by_one, together = (Execution.fold(reread(self.events)) for _ in range(2))
+        then = self.moment()
+        apart = [decide(self.machine, one_by_one, one, then) for one in said]
+        waiting, then, joint = deque(said), self.moment(), []
+        while waiting:
+            joint.append(decide_together(self.machine, together, waiting, then))
+        assert b"".join(encode([event]) for one in joint for event in one.events) == b"".join(
+            encode([event]) for one in apart for event in one.events
+        )
+        assert [one for each in joint for one in each.heard] == [one for each in apart for one in each.heard]
+        assert [one for each in joint for one in each.closed] == [one for each in apart for one in each.closed]
+        assert portrait(together) == portrait(one_by_one)
+        if len(joint) == 1:
+            owed = {str(_effect(effect)) for effect in joint[0].owed}
+            assert owed <= {str(_effect(effect)) for one in apart for effect in one.owed}
+            assert owed >= {str(_effect(effect)) for one in apart for effect in one.owed
+                            if effect.asked in one_by_one.asked}
+        self.compared += len(apart) > 1
+        return super().decide(signal, moment)
+
+
+@pytest.mark.parametrize("batch", range(3))
+def test_signals_decided_together_come_to_the_same_as_one_after_the_other(batch: int) -> None:
+    compared = 0
+    for seed in range(batch * 20, batch * 20 + 20):
+        made = make(seeded(seed))
+        oracle = whole(made, seed)
+        simulation = begun(made, seed, kind=Together)
+        simulation.run()
+        assert encode(simulation.events) == encode(oracle.events)
+        compared += simulation.compared
+    assert compared > 20
 
 
 def test_what_is_left_out_of_the_log_does_not_depend_on_which_object_a_value_is() -> None:

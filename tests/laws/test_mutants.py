@@ -11,10 +11,10 @@ from tests.laws.checks import Broken
 from tests.laws.machines import make, seeded
 from tests.laws.resuming import Counts, check_as_an_engine, check_every_cut
 
-from stepfold.interpreter import decide, execution, failure
+from stepfold.interpreter import decide, execution, failure, task
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
-from stepfold.interpreter.frames import Branches, Frame, Items, Timer
+from stepfold.interpreter.frames import Branches, Frame, Invocation, Items, Timer
 
 WITHIN = 60
 """A mutant must be found within so many machines."""
@@ -47,22 +47,14 @@ def jitter_redrawn_on_resume(patch: pytest.MonkeyPatch) -> None:
 
 def asked_ignored(patch: pytest.MonkeyPatch) -> None:
     """An answer goes to whoever waits for one, whichever call it names."""
-    known = decide._call
-
-    def anyone(of: Execution, asked: int) -> Any:
-        for seq in (asked, *of.asked):
-            if (call := known(of, seq)) is not None:
-                return call
-        return None
-
-    def answered(of: Execution, asked: int, said: Any, record: Any) -> None:
-        for seq in (asked, *of.asked):
-            if known(of, seq) is not None:
-                record.all(of.asked[seq], said)
+    def answered(of: Execution, signal: Any, moment: Any, record: Any) -> None:
+        for seq in (signal.asked, *of.asked):
+            frame = of.asked.get(seq)
+            if frame is not None and isinstance(frame.waits, Invocation):
+                record.all(frame, task.SAID[type(signal)](of, frame.waits, signal, moment))
                 return
 
-    patch.setattr(decide, "_call", anyone)
-    patch.setattr(decide, "_answer", answered)
+    patch.setattr(decide, "_of_a_task", answered)
 
 
 def abort_skipped(patch: pytest.MonkeyPatch) -> None:

@@ -304,19 +304,19 @@ async def test_openings_that_ended_in_order_on_a_full_disk_are_held_against_nobo
 
 
 async def test_a_decision_that_raises_at_every_opening_is_set_aside_after_three(monkeypatch):
-    real = runs.decide
+    real = runs.decide_together
 
-    def breaks(machine, execution, signal, moment):
+    def breaks(machine, execution, said, moment):
         if execution.version > 4 and execution.started.name == "bad":
             raise ZeroDivisionError("a bug")
-        return real(machine, execution, signal, moment)
+        return real(machine, execution, said, moment)
 
     disk = MemoryStore()
     async with Engine(Around(disk)) as engine:
         machine = await engine.create("machine", call())
         bad = await engine.start(machine, name="bad")
         await let_go_on()
-    monkeypatch.setattr(runs, "decide", breaks)
+    monkeypatch.setattr(runs, "decide_together", breaks)
     for opening in range(MOST + 2):
         engine = Engine(Around(disk))
         engine.work("work")(lambda event: event)

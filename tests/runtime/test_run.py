@@ -673,15 +673,15 @@ async def test_one_written_by_a_newer_release_is_left_alone():
 @pytest.mark.parametrize("broken", [signals.Rang, signals.Stop], ids=["while it rings", "while it is told"])
 async def test_a_decision_that_breaks_harms_its_own_execution_alone(broken, monkeypatch, clock):
     """Ours, that is: a bug. Memory may be ahead of the disk then, so nothing more is decided on it."""
-    real = runs.decide
+    real = runs.decide_together
 
-    def breaks(machine, execution, signal, moment):
-        decision = real(machine, execution, signal, moment)
-        if isinstance(signal, broken) and execution.started.name == "bad":
+    def breaks(machine, execution, said, moment):
+        decision = real(machine, execution, said, moment)
+        if any(isinstance(signal, broken) for signal in decision.heard) and execution.started.name == "bad":
             raise ZeroDivisionError("a bug")
         return decision
 
-    monkeypatch.setattr(runs, "decide", breaks)
+    monkeypatch.setattr(runs, "decide_together", breaks)
     disk = MemoryStore()
     async with Engine(Around(disk), clock=clock) as engine:
         machine = await engine.create("machine", wait(10))

@@ -1,15 +1,16 @@
-"""What follows: a signal comes in, and all the facts that follow from it come out.
+"""What follows: signals come in, and all the facts that follow from them come out.
 
-`decide` applies each fact to the execution as it records it, and ends when every frame waits for the outside world, or
-at the limit of a decision; then something is still ready, and `Continue` goes on. A decision is appended whole, so a
-crash falls between decisions, never inside one.
+A decision applies each fact to the execution as it records it, and ends when every frame waits for the outside world,
+or at its limit; then something is still ready, and `Continue` goes on. It is appended whole, so a crash falls between
+decisions, never inside one. Signals that come together share one, and are heard one after the other in it.
 
 What a ready frame does next is one table (`STEPS`), by its stage and its state's type. Anything that goes wrong in a
-rendering ends in one place: as the failure of the frame's state, which is answered like any other (`_FAILED`).
+rendering ends in one place: as the failure of the frame's state, which is answered like any other.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -23,7 +24,7 @@ from . import dataflow, distributed, facts, failure, parallel, signals, simple, 
 from . import map as map_
 from .execution import EXPIRY, Execution, Facts, On
 from .facts import Event
-from .frames import Executions, Frame, Invocation, Timer
+from .frames import Executions, Frame, Invocation, Stage, Timer
 from .signals import Effect, Signal
 
 if TYPE_CHECKING:
@@ -33,14 +34,15 @@ Rule: TypeAlias = "Callable[[Machine, Execution, Frame, Moment], Facts]"
 
 
 class Decision(NamedTuple):
-    """What a signal led to: events to append, effects now owed, and what was asked and is no longer wanted.
+    """What signals led to: events to append, effects now owed, and what was asked and is no longer wanted.
 
-    `bytes` is the size of the values that the events carry.
+    `heard` are the signals that led to something. `bytes` is the size of the values that the events carry.
     """
 
     events: list[Event]
     owed: list[Effect]
     closed: list[int]
+    heard: list[Signal]
     bytes: int
 
 
@@ -50,27 +52,39 @@ class HistoryFull(Exception):
 
 def decide(machine: Machine, execution: Execution, signal: Signal, moment: Moment) -> Decision:
     """All that follows from `signal`, recorded and made so; an empty decision where nobody waits for it."""
-    before = execution.version
+    return decide_together(machine, execution, deque((signal,)), moment)
+
+
+def decide_together(machine: Machine, execution: Execution, said: deque[Signal], moment: Moment) -> Decision:
+    """The same for one signal after the other, as many as one decision may hold: those are taken out of `said`."""
+    before, ready = execution.version, execution.ready
     record = Record(execution, moment)
+    events = record.events
+    heard: list[Signal] = []
+    anew: list[Effect] = []
     try:
-        _hear(execution, signal, moment, record)
-        while record.has_room and execution.ready:
-            frame = next(iter(execution.ready.values()))
-            said = len(record.events)
-            carry_on(machine, execution, frame, moment, record)
-            if len(record.events) == said:  # a loop without an end and without an await: better loud
-                raise AssertionError(f"frame {frame.seq} is ready, but nothing follows from that")
+        while said and record.has_room:
+            signal = said.popleft()
+            told = len(events)
+            heard.append(signal)
+            _hear(execution, signal, moment, record)
+            while ready and record.has_room:
+                frame = next(iter(ready.values()))
+                already = len(events)
+                carry_on(machine, execution, frame, moment, record)
+                if len(events) == already:  # a loop without an end and without an await: better loud
+                    raise AssertionError(f"frame {frame.seq} is ready, but nothing follows from that")
+            if len(events) == told:
+                heard.pop()
+            elif (owes := _OWED_ANEW.get(type(signal))) is not None:
+                anew += owes(execution, signal)
     except HistoryFull:
         ceiling = execution.started.limits.history
         cause = f"The execution reached the maximum number of history events ({ceiling})."
         record.last(facts.ExecutionFailed(RUNTIME, cause))
     closed, execution.closed = execution.closed, []
-    # A redrive arms the machine's TimeoutSeconds again, which the execution's first event asked for.
-    since = 0 if isinstance(signal, signals.Redrive) else before
-    owed = execution.owed(since) if record.events else []
-    if record.events and (anew := _OWED_ANEW.get(type(signal))) is not None:
-        owed[:0] = anew(execution, signal)
-    return Decision(record.events, owed, closed, record.bytes)
+    owed = anew + execution.owed(before) if events else []
+    return Decision(events, owed, closed, heard, record.bytes)
 
 
 class Record:
@@ -91,29 +105,27 @@ class Record:
         """Whether the decision may grow further."""
         return len(self.events) < DECISION_EVENTS and self.bytes < DECISION_BYTES
 
-    def all(self, frame: Frame, rule: Facts) -> None:
-        """Record whatever the rule yields."""
-        for said in rule:
-            if isinstance(said, On):
-                self(said.fact, said.frame, said.after)
-            else:
-                self(said, frame)
-
-    def __call__(self, fact: facts.Fact, frame: Frame, after: int | None = None) -> None:
-        """Record one fact about a frame, after its last event or after the one given."""
+    def all(self, frame: Frame, said: Facts) -> None:
+        """Record what a rule says of a frame, one fact after the other, each after the frame's last event."""
         execution = self.execution
-        seq = execution.version + 1
-        number = 0
-        if not fact.silent:
-            number = execution.ids + 1
-            if number == self.full_at:
+        for fact in said:
+            about, previous = frame, frame.pointer
+            if isinstance(fact, On):
+                about, previous = fact.frame, fact.frame.pointer if fact.after is None else fact.after
+                fact = fact.fact  # noqa: PLW2901
+            seq = execution.version + 1
+            number = 0 if fact.silent else execution.ids + 1
+            if number and number == self.full_at:
                 raise HistoryFull
-        previous = frame.pointer if after is None else after
-        event = Event(seq, number, previous, seq if fact.opens else frame.seq, self.at, fact)
-        execution.apply(event)
-        self.events.append(event)
-        if fact.carries and (value := getattr(fact, fact.carries)) is not UNSET:
-            self.bytes += len(value)
+            event = Event(seq, number, previous, seq if fact.opens else about.seq, self.at, fact)
+            execution.apply(event)
+            self.events.append(event)
+            if fact.carries and (value := getattr(fact, fact.carries)) is not UNSET:
+                self.bytes += len(value)
+
+    def __call__(self, fact: facts.Fact, frame: Frame) -> None:
+        """Record one fact about a frame."""
+        self.all(frame, (fact,))
 
     def first(self, fact: facts.ExecutionStarted) -> None:
         """Record the first fact of all, which opens the root frame."""
@@ -136,19 +148,19 @@ class Record:
 
 def _hear(execution: Execution, signal: Signal, moment: Moment, record: Record) -> None:
     """The first facts that a signal leads to; none where it comes late, twice, or to an execution that has ended."""
-    if isinstance(signal, signals.Begin):
+    if execution.status == "RUNNING":
+        _HEARD.get(type(signal), _of_a_task)(execution, signal, moment, record)
+    elif isinstance(signal, signals.Begin):
         if not execution.version:
             record.first(signal.started)
-    elif isinstance(signal, signals.Redrive):
-        if execution.ending is not None:
-            record.last(facts.ExecutionRedriven(execution.redrives + 1, signal.token))
-    elif execution.status == "RUNNING":
-        _HEARD.get(type(signal), _of_a_task)(execution, signal, moment, record)
+    elif isinstance(signal, signals.Redrive) and execution.ending is not None:
+        record.last(facts.ExecutionRedriven(execution.redrives + 1, signal.token))
 
 
 def _of_a_task(execution: Execution, signal: Any, moment: Moment, record: Record) -> None:
-    if (call := _call(execution, signal.asked)) is not None:
-        _answer(execution, signal.asked, task.SAID[type(signal)](execution, call, signal, moment), record)
+    frame = execution.asked.get(signal.asked)
+    if frame is not None and isinstance(frame.waits, Invocation) and frame.waits.asked == signal.asked:
+        record.all(frame, task.SAID[type(signal)](execution, frame.waits, signal, moment))
 
 
 def _stopped(_execution: Execution, signal: signals.Stop, _moment: Moment, record: Record) -> None:
@@ -157,7 +169,8 @@ def _stopped(_execution: Execution, signal: signals.Stop, _moment: Moment, recor
 
 def _interrupted(execution: Execution, signal: signals.Interrupted, _moment: Moment, record: Record) -> None:
     for call in signal.asked:
-        _answer(execution, call, task.interrupted(call, failing=call in signal.failing), record)
+        if (frame := execution.asked.get(call)) is not None:
+            record.all(frame, task.interrupted(call, failing=call in signal.failing))
 
 
 def _rang(execution: Execution, signal: signals.Rang, _moment: Moment, record: Record) -> None:
@@ -190,8 +203,8 @@ def _map_run_ended(execution: Execution, signal: signals.MapRunEnded, _moment: M
         record.all(frame, distributed.ended(execution, frame, signal.outcome))
 
 
-def _continued(_execution: Execution, _signal: signals.Continue, _moment: Moment, _record: Record) -> None:
-    """Whatever is ready goes on."""
+def _nothing(_execution: Execution, _signal: Signal, _moment: Moment, _record: Record) -> None:
+    """No news: whatever is ready goes on."""
 
 
 Heard: TypeAlias = "Callable[[Execution, Any, Moment, Record], None]"
@@ -202,29 +215,19 @@ _HEARD: Final[dict[type[Signal], Heard]] = {
     signals.Rang: _rang,
     signals.Evaluated: _evaluated,
     signals.MapRunEnded: _map_run_ended,
-    signals.Continue: _continued,
+    signals.Continue: _nothing,
+    signals.Begin: _nothing,
+    signals.Redrive: _nothing,
 }
-"""What a signal leads to at first, that is no word about a task."""
+"""What a signal leads to at first in an execution that runs, if it is no word about a task."""
 
 _OWED_ANEW: Final[dict[type[Signal], Callable[[Execution, Any], Iterable[Effect]]]] = {
+    signals.Redrive: lambda execution, _: execution.expiring(),
     signals.Heartbeat: lambda execution, signal: execution.watch(signal.asked),
     signals.Started: lambda execution, signal: execution.watch(signal.asked),
     signals.Submitted: lambda execution, signal: execution.attended(signal.asked),
 }
 """What a signal has be owed once more, though it was asked for long ago."""
-
-
-def _call(execution: Execution, asked: int) -> Invocation | None:
-    frame = execution.asked.get(asked)
-    if frame is None or not isinstance(frame.waits, Invocation) or frame.waits.asked != asked:
-        return None
-    return frame.waits
-
-
-def _answer(execution: Execution, asked: int, said: Facts, record: Record) -> None:
-    frame = execution.asked.get(asked)
-    if frame is not None:
-        record.all(frame, said)
 
 
 # --- what a ready frame does ------------------------------------------------------------------------------------------
@@ -235,10 +238,7 @@ def carry_on(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     try:
         if frame.stage == "enter":
             _enter(machine, frame, record)
-        elif frame.stage == "end":
-            record(simple.finish(frame), frame)
-            return
-        record.all(frame, _rule(machine, frame)(machine, execution, frame, moment))
+        record.all(frame, STEPS[frame.stage][frame.kind](machine, execution, frame, moment))
     except dataflow.Wanted as wanted:
         record(facts.EvaluationAsked(wanted.field, wanted.token), frame)
     except QueryError as error:
@@ -257,14 +257,15 @@ def _enter(machine: Machine, frame: Frame, record: Record) -> None:
     record(facts.StateEntered(name, machine.steps[name].type), frame)
 
 
-def _rule(machine: Machine, frame: Frame) -> Rule:
-    return _FAILED.get(frame.stage) or STEPS[frame.stage][machine.steps[frame.state].type]
-
-
-_FAILED: Final[dict[str, Rule]] = {
-    "fail": failure.fail,
-    "handle": failure.handle,
-    "give up": failure.give_up,
+_WORK: Final[dict[str, Rule]] = {
+    "Pass": simple.hand_on,
+    "Choice": simple.choose_next,
+    "Succeed": simple.succeed,
+    "Fail": simple.give_up,
+    "Task": task.schedule,
+    "Wait": task.wait,
+    "Parallel": parallel.fork,
+    "Map": map_.spread,
 }
 _LEAVE: Final[dict[str, Rule]] = {
     "Task": task.conclude,
@@ -272,19 +273,15 @@ _LEAVE: Final[dict[str, Rule]] = {
     "Map": task.conclude,
     "Wait": task.waited,
 }
-STEPS: Final[dict[str, dict[str, Rule]]] = {
-    "work": {
-        "Pass": simple.hand_on,
-        "Choice": simple.choose_next,
-        "Succeed": simple.succeed,
-        "Fail": simple.give_up,
-        "Task": task.schedule,
-        "Wait": task.wait,
-        "Parallel": parallel.fork,
-        "Map": map_.spread,
-    },
+STEPS: Final[dict[Stage, dict[str, Rule]]] = {
+    "work": _WORK,
     "leave": _LEAVE,
+    "fail": dict.fromkeys(_WORK, failure.fail),
+    "handle": dict.fromkeys(_WORK, failure.handle),
+    "give up": dict.fromkeys(_WORK, failure.give_up),
+    "end": dict.fromkeys(_WORK, simple.end),
 }
+"""What a frame does at a stage of its state, by the state's type."""
 
 
 def evaluation(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> tuple[Template, Scope] | None:
@@ -294,7 +291,7 @@ def evaluation(machine: Machine, execution: Execution, frame: Frame, moment: Mom
     evaluated, and the step is done anew.
     """
     try:
-        for _ in _rule(machine, frame)(machine, execution, frame, moment):
+        for _ in STEPS[frame.stage][frame.kind](machine, execution, frame, moment):
             break
     except dataflow.Wanted as wanted:
         if dataflow.evaluating(frame, wanted.field):

@@ -40,11 +40,10 @@ def run(step: Step, child: Child, execution: Execution, frame: Frame, moment: Mo
     if not isinstance(waits, Executions):
         raise AssertionError("a distributed Map that has begun waits for its executions")
     if waits.run is None:
-        yield _begin(step, child, execution, frame, moment)
-    elif waits.redrives == MAP_RUN_REDRIVES:
+        return (_begin(step, child, execution, frame, moment),)
+    if waits.redrives == MAP_RUN_REDRIVES:
         raise dataflow.Met(Failure(RUNTIME, f"A map run can be redriven at most {MAP_RUN_REDRIVES} times."))
-    else:
-        yield facts.MapRunRedriven(waits.run.arn, waits.redrives + 1)
+    return (facts.MapRunRedriven(waits.run.arn, waits.redrives + 1),)
 
 
 def ended(execution: Execution, frame: Frame, outcome: Value | Failure) -> Facts:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
+import msgspec
 from msgspec import UNSET
 
 from stepfold.language.failures import DATA_LIMIT_EXCEEDED, Failure
@@ -42,7 +43,7 @@ EXPIRY = 1
 """Who asks for the machine's own TimeoutSeconds: the event that started the execution."""
 
 
-class On(NamedTuple):
+class On(msgspec.Struct, frozen=True, gc=False):
     """A fact that concerns another frame than the one being carried on, or follows another event than its last."""
 
     fact: facts.Fact
@@ -50,8 +51,11 @@ class On(NamedTuple):
     after: int | None = None
 
 
-Facts: TypeAlias = Iterator["facts.Fact | On"]
-"""What the rules of the language yield: each fact is recorded, and made so, before the next is asked for."""
+Facts: TypeAlias = Iterable["facts.Fact | On"]
+"""What a rule of the language says: each fact is recorded, and made so, before the next is asked for.
+
+A rule that must see what came of its facts yields them one after the other; the others give them all at once.
+"""
 
 
 class Execution:
@@ -101,16 +105,17 @@ class Execution:
         fact = event.fact
         self.version = event.seq
         self.at = event.at
-        if event.id:
-            self.ids = event.id
+        number = event.id
+        if number:
+            self.ids = number
         if fact.opens:
             _OPENS[type(fact)](self, event, fact)
             return
         frame = self.frames[event.frame]
-        if fact.silent:
+        if not number:
             frame.pointer = event.previous
         elif fact.moves:
-            frame.pointer = event.id
+            frame.pointer = number
         _APPLY[type(fact)](self, frame, event, fact)
 
     # --- what it owes ---------------------------------------------------------------------------------------------
@@ -122,30 +127,28 @@ class Execution:
             if asked <= since:
                 break
             effects += self._effects(asked, self.asked[asked])
-        if self.expiry is not None and since < EXPIRY:
-            effects.append(Sleep(EXPIRY, self.expiry))
+        if since < EXPIRY:
+            effects += self.expiring()
         effects.reverse()
         return effects
 
-    def _effects(self, asked: int, frame: Frame) -> Iterator[Effect]:
+    def expiring(self) -> list[Effect]:
+        """What is owed to the machine's own TimeoutSeconds: a redrive arms it again."""
+        return [] if self.expiry is None else [Sleep(EXPIRY, self.expiry)]
+
+    def _effects(self, asked: int, frame: Frame) -> Iterable[Effect]:
         waits = frame.waits
         if frame.evaluating is not None and frame.evaluating.asked == asked:
-            yield Evaluate(asked, frame.seq, frame.evaluating.field)
-        elif isinstance(waits, Timer):
-            yield Sleep(asked, waits.until)
-        elif isinstance(waits, Executions):
-            if waits.run is not None:
-                yield RunMap(asked, frame.seq, waits.run.arn, waits.redrives)
-        elif isinstance(waits, Invocation):
+            return (Evaluate(asked, frame.seq, frame.evaluating.field),)
+        if isinstance(waits, Invocation):
             if waits.apart:
-                yield from self.watch(asked)
-            if waits.activity:
-                if not waits.started:
-                    yield Offer(asked, waits.resource, waits.arguments, waits.token or "")
-            elif waits.receipt is None:
-                yield invoke(frame, waits)
-            elif not waits.outward:
-                yield Attend(asked, invoke(frame, waits), waits.receipt)
+                return (*self.watch(asked), *_outside(frame, waits))
+            return (invoke(frame, waits),)
+        if isinstance(waits, Timer):
+            return (Sleep(asked, waits.until),)
+        if isinstance(waits, Executions) and waits.run is not None:
+            return (RunMap(asked, frame.seq, waits.run.arn, waits.redrives),)
+        return ()
 
     def attended(self, asked: int) -> list[Effect]:
         """What is owed to a job, now that it was handed over."""
@@ -161,6 +164,15 @@ class Execution:
         call = None if frame is None else frame.waits
         if isinstance(call, Invocation) and call.apart and (due := deadline(call)) is not None:
             yield Sleep(asked, due, task=True)
+
+
+def _outside(frame: Frame, call: Invocation) -> Iterable[Effect]:
+    """What is owed to a task that is, or is to be, done by others."""
+    if call.activity:
+        return () if call.started else (Offer(call.asked, call.resource, call.arguments, call.token or ""),)
+    if call.receipt is None:
+        return (invoke(frame, call),)
+    return () if call.outward else (Attend(call.asked, invoke(frame, call), call.receipt),)
 
 
 def invoke(frame: Frame, call: Invocation) -> Invoke:
@@ -410,19 +422,28 @@ def _mapped(execution: Execution, frame: Frame, event: Event, fact: facts.MapSta
         frame.waits = Items(fact, event, source, execution.started.limits.map_frames)
 
 
-def _branched(execution: Execution, event: Event, fact: facts.BranchStarted | facts.IterationStarted) -> None:
+def _branched(execution: Execution, event: Event, fact: facts.BranchStarted) -> None:
+    parent = execution.frames[fact.parent]
+    if not isinstance(parent.waits, Branches):
+        raise AssertionError(f"frame {fact.parent} has no room for a branch")
+    child = Frame(event.seq, parent, fact.index, event.previous, parent.value, fact.start)
+    _begin(execution, parent, parent.waits, child)
+
+
+def _iterated(execution: Execution, event: Event, fact: facts.IterationStarted) -> None:
     parent = execution.frames[fact.parent]
     waits = parent.waits
-    if isinstance(waits, Items) and isinstance(fact, facts.IterationStarted):
-        given = waits.source[fact.index] if fact.input is UNSET else fact.input
-        child = Frame(event.seq, parent, fact.index, event.id, given.copy(), waits.start)
-        parent.evaluated = NOTHING_EVALUATED
-    elif isinstance(waits, Branches) and isinstance(fact, facts.BranchStarted):
-        child = Frame(event.seq, parent, fact.index, event.previous, parent.value, fact.start)
-    else:
-        raise AssertionError(f"frame {fact.parent} has no room for {type(fact).__name__}")
-    waits.running[fact.index] = child
-    waits.next = fact.index + 1
+    if not isinstance(waits, Items):
+        raise AssertionError(f"frame {fact.parent} has no room for an item")
+    given = waits.source[fact.index] if fact.input is UNSET else fact.input
+    parent.evaluated = NOTHING_EVALUATED
+    child = Frame(event.seq, parent, fact.index, event.id, given.copy(), waits.start)
+    _begin(execution, parent, waits, child)
+
+
+def _begin(execution: Execution, parent: Frame, waits: Branches, child: Frame) -> None:
+    waits.running[child.index] = child
+    waits.next = child.index + 1
     _open(execution, child)
     if not waits.has_room:
         execution.ready.pop(parent.seq, None)
@@ -437,7 +458,8 @@ def _joined(
     waits = parent.waits
     waits.outputs[frame.index] = frame.value
     del waits.running[frame.index]
-    _drop(execution, frame)
+    del execution.frames[frame.seq]
+    execution.ready.pop(frame.seq, None)
     parent.pointer = event.id or event.previous
     if isinstance(waits, Items) and waits.limited:
         waits.link = event.previous
@@ -525,7 +547,7 @@ def _nothing(_execution: Execution, _frame: Frame, _event: Event, _fact: facts.F
 _OPENS: Final[dict[type, Callable[[Execution, Event, Any], None]]] = {
     facts.ExecutionStarted: _started,
     facts.BranchStarted: _branched,
-    facts.IterationStarted: _branched,
+    facts.IterationStarted: _iterated,
 }
 
 _APPLY: Final[dict[type, Apply]] = {

@@ -42,13 +42,12 @@ def met(execution: Execution, frame: Frame, failure: Failure) -> Facts:
     but for a Wait (recorded).
     """
     if failure.error == RUNTIME:
-        yield On(facts.ExecutionFailed(failure.error, failure.cause), execution.root, frame.pointer)
-    elif failure.error == QUERY_EVALUATION_ERROR:
+        return (On(facts.ExecutionFailed(failure.error, failure.cause), execution.root, frame.pointer),)
+    if failure.error == QUERY_EVALUATION_ERROR:
         fresh = frame.pointer == frame.entered_id and frame.kind != "Wait"
         failed = facts.EvaluationFailed(frame.state, failure.error, failure.cause, failure.location)
-        yield On(failed, frame, frame.before if fresh else None)
-    else:
-        yield facts.StateFailed(failure.error, failure.cause)
+        return (On(failed, frame, frame.before if fresh else None),)
+    return (facts.StateFailed(failure.error, failure.cause),)
 
 
 def fail(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -81,17 +80,15 @@ def handle(machine: Machine, execution: Execution, frame: Frame, moment: Moment)
     """Answer the failure that the state's work came to: try again, go on elsewhere, or give up."""
     step = machine.steps[frame.state]
     if (chosen := _retrier(step, frame, _of(frame))) is not None:
-        yield _again(step, frame, chosen, moment)
-    else:
-        yield from _catch_or_give_up(machine, execution, frame, moment)
+        return (_again(step, frame, chosen, moment),)
+    return _catch_or_give_up(machine, execution, frame, moment)
 
 
 def _catch_or_give_up(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
     """Leave by the first catcher that takes the failure; else the frame fails as a whole."""
     step = machine.steps[frame.state]
     if (index := catcher(step, _of(frame))) is None:
-        yield from give_up(machine, execution, frame, moment)
-        return
+        return give_up(machine, execution, frame, moment)
     caught = step.catch[index]
     error = error_output(_of(frame))
     field = f"Catch[{index}]"
@@ -101,7 +98,7 @@ def _catch_or_give_up(machine: Machine, execution: Execution, frame: Frame, mome
         value = dataflow.merged(caught.result_path, frame, error)
     else:
         value = dataflow.rendered(frame, f"{field}/Output", caught.output, seen, moment)
-    yield exited(step, execution, frame, value, caught.next, assigned)
+    return (exited(step, execution, frame, value, caught.next, assigned),)
 
 
 def exited(
@@ -120,7 +117,7 @@ def exited(
 
 def give_up(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
     """Nothing takes the failure."""
-    yield from lose(machine, execution, frame, _of(frame), moment)
+    return lose(machine, execution, frame, _of(frame), moment)
 
 
 def lose(machine: Machine, execution: Execution, frame: Frame, failure: Failure, moment: Moment) -> Facts:

@@ -132,6 +132,11 @@ class Items(Branches):
         return self.next < len(self.outputs) and len(self.running) < self.concurrency
 
     @property
+    def room(self) -> int:
+        """How many more items may begin now."""
+        return min(len(self.outputs) - self.next, self.concurrency - len(self.running))
+
+    @property
     def complete(self) -> bool:
         """Whether every item has come to its end."""
         return not self.running and self.next == len(self.outputs)
@@ -205,7 +210,7 @@ class Frame:
     @property
     def retries(self) -> int:
         """How often the state was tried again in this visit, by whichever retrier."""
-        return sum(self.tries.values())
+        return sum(self.tries.values()) if self.tries else 0
 
     def lineage(self) -> Iterator[Frame]:
         """The frame, its parent, and so on up to the root."""

@@ -34,8 +34,7 @@ def spread(machine: Machine, execution: Execution, frame: Frame, moment: Moment)
     waits = frame.waits
     if not isinstance(waits, Items):
         raise AssertionError("a Map that has begun waits for its items")
-    batch = waits.next + DECISION_EVENTS // 2
-    while waits.has_room and waits.next < batch:
+    for _ in range(min(waits.room, DECISION_EVENTS // 2)):
         yield _next(step, execution, frame, waits, moment)
     if waits.complete:
         yield facts.MapSucceeded()

@@ -31,7 +31,7 @@ def hand_on(machine: Machine, execution: Execution, frame: Frame, moment: Moment
         result = dataflow.arguments(step, execution, frame, moment)
     assigned = dataflow.assigned(step, execution, frame, result, moment)
     value = dataflow.outward(step, execution, frame, dataflow.merged(step.result_path, frame, result), moment)
-    yield from leave(step, execution, frame, value, step.next, assigned)
+    return leave(step, execution, frame, value, step.next, assigned)
 
 
 def choose_next(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -48,9 +48,8 @@ def choose_next(machine: Machine, execution: Execution, frame: Frame, moment: Mo
     except dataflow.Wanted:
         if not step.jsonata or "Choices" in frame.evaluated:
             raise
-        yield facts.EvaluationAnswered("Choices", text(index))  # chance may have chosen, and that is to last
-        return
-    yield from leave(step, execution, frame, value, target, assigned)
+        return (facts.EvaluationAnswered("Choices", text(index)),)  # chance may have chosen, and that is to last
+    return leave(step, execution, frame, value, target, assigned)
 
 
 def _way(
@@ -87,7 +86,7 @@ def succeed(machine: Machine, execution: Execution, frame: Frame, moment: Moment
     """Succeed: the end of the block."""
     step = machine.steps[frame.state]
     value = dataflow.given(step, execution, frame, moment)
-    yield from leave(step, execution, frame, dataflow.outward(step, execution, frame, value, moment), None)
+    return leave(step, execution, frame, dataflow.outward(step, execution, frame, value, moment), None)
 
 
 def give_up(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -100,7 +99,7 @@ def give_up(machine: Machine, execution: Execution, frame: Frame, moment: Moment
         error = _words(frame, step.error, seen, moment)
     if step.cause is not None:
         cause = _words(frame, step.cause, seen, moment)
-    yield from lose(machine, execution, frame, Failure(error, cause), moment)
+    return lose(machine, execution, frame, Failure(error, cause), moment)
 
 
 def _words(frame: Frame, field: Computed, seen: Scope, moment: Moment) -> str:
@@ -115,9 +114,15 @@ def leave(
     step: Step, execution: Execution, frame: Frame, value: Value, target: str | None, assigned: Assigned = None
 ) -> Facts:
     """Exit with the value and what is assigned, and close the frame where its block ends."""
-    yield exited(step, execution, frame, value, target, assigned)
-    if frame.stage == "end":
-        yield finish(frame)
+    left = exited(step, execution, frame, value, target, assigned)
+    if target is None and isinstance(left, facts.StateExited):
+        return left, finish(frame)
+    return (left,)
+
+
+def end(_machine: Machine, _execution: Execution, frame: Frame, _moment: Moment) -> Facts:
+    """At the end of a block that it has left before."""
+    return (finish(frame),)
 
 
 def finish(frame: Frame) -> facts.Fact:

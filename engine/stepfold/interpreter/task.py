@@ -52,7 +52,7 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
     # it has no effect, for the time-out comes first.
     if step.heartbeat is not None:
         heartbeat = _seconds(execution, frame, step.heartbeat, moment)
-    yield facts.TaskScheduled(
+    scheduled = facts.TaskScheduled(
         resource.arn,
         UNSET if arguments == frame.value else arguments,
         timeout,
@@ -61,8 +61,7 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
         resource.outward,
         _role(step, execution, frame, moment),
     )
-    if resource.family != "Activity":
-        yield facts.TaskStarted()
+    return (scheduled,) if resource.family == "Activity" else (scheduled, facts.TaskStarted())
 
 
 def _role(step: Step, execution: Execution, frame: Frame, moment: Moment) -> str | None:
@@ -89,7 +88,7 @@ def conclude(machine: Machine, execution: Execution, frame: Frame, moment: Momen
         dataflow.within(execution, frame.value, step.name)
     assigned = dataflow.assigned(step, execution, frame, frame.value, moment, frame.value)
     value = dataflow.output(step, execution, frame, frame.value, moment)
-    yield from leave(step, execution, frame, value, step.next, assigned)
+    return leave(step, execution, frame, value, step.next, assigned)
 
 
 def wait(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -99,7 +98,7 @@ def wait(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -
     until = _until(step, frame, dataflow.scope(execution, frame, value), moment)
     if until - moment.now > MAX_WAIT_SECONDS * 1000:
         raise QueryError("Wait state delay is too long.")
-    yield facts.WaitStarted(until)
+    return (facts.WaitStarted(until),)
 
 
 def waited(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
@@ -108,7 +107,7 @@ def waited(machine: Machine, execution: Execution, frame: Frame, moment: Moment)
     value = dataflow.given(step, execution, frame, moment)
     assigned = dataflow.assigned(step, execution, frame, value, moment)
     value = dataflow.outward(step, execution, frame, value, moment)
-    yield from leave(step, execution, frame, value, step.next, assigned)
+    return leave(step, execution, frame, value, step.next, assigned)
 
 
 def _until(step: Step, frame: Frame, seen: Scope, moment: Moment) -> int:
@@ -181,28 +180,25 @@ def _java(value: Json) -> str:
 
 def started(_: Execution, call: Invocation, signal: signals.Started, _moment: Moment) -> Facts:
     """An activity's worker took the task on (other tasks are recorded as started when they are scheduled)."""
-    if not call.started:
-        yield facts.TaskStarted(signal.worker)
+    return () if call.started else (facts.TaskStarted(signal.worker),)
 
 
 def submitted(_: Execution, call: Invocation, signal: signals.Submitted, _moment: Moment) -> Facts:
     """The job was handed over."""
-    if not call.submitted:
-        yield facts.TaskSubmitted(signal.output)
+    return () if call.submitted else (facts.TaskSubmitted(signal.output),)
 
 
 def succeeded(execution: Execution, call: Invocation, signal: signals.Succeeded, _: Moment) -> Facts:
     """The result is there; one past the payload limit is the task's failure (recorded)."""
     if len(signal.output) > execution.started.limits.payload:
         large = dataflow.too_large(parse_resource(call.resource).sized)
-        yield facts.TaskFailed(large.error, large.cause)
-    else:
-        yield facts.TaskSucceeded(signal.output)
+        return (facts.TaskFailed(large.error, large.cause),)
+    return (facts.TaskSucceeded(signal.output),)
 
 
 def failed(_: Execution, _call: Invocation, signal: signals.Failed, _moment: Moment) -> Facts:
     """The task failed."""
-    yield facts.TaskFailed(signal.failure.error, signal.failure.cause)
+    return (facts.TaskFailed(signal.failure.error, signal.failure.cause),)
 
 
 def unstarted(execution: Execution, _call: Invocation, signal: signals.Unstarted, _: Moment) -> Facts:
@@ -212,29 +208,30 @@ def unstarted(execution: Execution, _call: Invocation, signal: signals.Unstarted
     what a service takes is asked only then.
     """
     frame = execution.asked[signal.asked]
-    yield from failure.met(execution, frame, failure.of_query(frame, QueryError(signal.cause)))
+    return failure.met(execution, frame, failure.of_query(frame, QueryError(signal.cause)))
 
 
 def timed_out(_: Execution, call: Invocation, signal: signals.TimedOut, moment: Moment) -> Facts:
     """The time is over; AWS gives a missed heartbeat the same name (recorded). Heartbeats may have moved it since."""
     due = deadline(call) if call.apart else None
     if due is not None and due > moment.now:
-        return
-    yield facts.TaskTimedOut(TIMEOUT, heartbeat=signal.heartbeat or (due is not None and due == silence(call)))
+        return ()
+    return (facts.TaskTimedOut(TIMEOUT, heartbeat=signal.heartbeat or (due is not None and due == silence(call))),)
 
 
 def beat(_: Execution, call: Invocation, signal: signals.Heartbeat, moment: Moment) -> Facts:
     """A sign of life; recorded unless the last one is so fresh that the deadline's allowance covers it."""
     if call.heartbeat is not None and moment.now - call.beat > call.heartbeat * 1000 // DEADLINE_ALLOWANCE:
-        yield facts.HeartbeatReceived(signal.asked)
+        return (facts.HeartbeatReceived(signal.asked),)
+    return ()
 
 
 def interrupted(asked: int, *, failing: bool) -> Facts:
     """The engine was away while the task was in flight."""
     if failing:
-        yield facts.TaskFailed(TASK_FAILED, "The engine stopped while the task was in flight, and it is not repeated.")
-    else:
-        yield facts.Reattempted(asked)
+        cause = "The engine stopped while the task was in flight, and it is not repeated."
+        return (facts.TaskFailed(TASK_FAILED, cause),)
+    return (facts.Reattempted(asked),)
 
 
 SAID: Final[dict[type[signals.Signal], Callable[[Execution, Invocation, Any, Moment], Facts]]] = {

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -360,25 +360,22 @@ class _Watching(Record):
         self.moment = moment
         self.last_fact: facts.Fact | None = None
 
-    def all(self, frame: Frame, rule: Facts) -> None:
-        """Record what the rule yields, up to the beginning of branches or items."""
-        super().all(frame, self._kept(rule))
+    def all(self, frame: Frame, said: Facts) -> None:
+        """Record what a rule says, up to the beginning of branches or items, or the end of the state.
 
-    def _kept(self, rule: Facts) -> Iterator[facts.Fact | On]:
-        for said in rule:
-            if isinstance(said, facts.ParallelStarted | facts.MapStarted):
-                yield self.trial.begun(said, self.moment)
+        The last fact is kept, and a failure is noted: where a retry follows, no later fact tells of it.
+        """
+        for fact in said:
+            if isinstance(fact, facts.ParallelStarted | facts.MapStarted):
+                self.last_fact = self.trial.begun(fact, self.moment)
+                super().all(frame, (self.last_fact,))
                 return
-            yield said
-            if isinstance(said, facts.StateExited):  # with the block's end, another fact would follow
+            super().all(frame, (fact,))
+            self.last_fact = fact.fact if isinstance(fact, On) else fact
+            if isinstance(self.last_fact, facts.EvaluationFailed | facts.StateFailed):
+                self.trial.met = frame.failure
+            if isinstance(self.last_fact, facts.StateExited):  # with the block's end, another fact would follow
                 return
-
-    def __call__(self, fact: facts.Fact, frame: Frame, after: int | None = None) -> None:
-        """Record a fact, keep it as the last, and note a failure: where a retry follows, no later fact tells of it."""
-        super().__call__(fact, frame, after)
-        self.last_fact = fact
-        if isinstance(fact, facts.EvaluationFailed | facts.StateFailed):
-            self.trial.met = frame.failure
 
 
 def _outside(template: Any) -> Any:

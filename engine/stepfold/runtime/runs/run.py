@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
@@ -17,12 +17,11 @@ import structlog
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from stepfold.interpreter import facts, signals
-from stepfold.interpreter.decide import decide
+from stepfold.interpreter.decide import Decision, decide_together
 from stepfold.interpreter.execution import EXPIRY, Execution, invoke
 from stepfold.interpreter.facts import Event
 from stepfold.interpreter.frames import Invocation
 from stepfold.interpreter.signals import Attend, Effect, Evaluate, Invoke, Offer, RunMap, Signal, Sleep
-from stepfold.language.limits import DECISION_BYTES, DECISION_EVENTS
 from stepfold.runtime.evaluations.evaluating import evaluate
 from stepfold.runtime.timers import Alarm
 from stepfold.work.call import Call, NoWorker, TaskError
@@ -42,15 +41,6 @@ logger = structlog.get_logger(__name__)
 
 AHEAD = 4
 """Decisions of a run that never waits which may be on their way to the disk at once."""
-
-
-class Heard(NamedTuple):
-    """What signals came to: events, what is owed, jobs to be called off, map runs that are not wanted any more."""
-
-    events: list[Event]
-    owed: list[Effect]
-    unwanted: list[Attend]
-    left: list[str]
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
@@ -120,41 +110,32 @@ class Run:
     def _submitted(self, said: deque[Signal]) -> Told | None:
         execution, world = self.execution, self.world
         before = execution.version
-        heard = self._heard(said)
-        if not heard.events:
+        decision = decide_together(self.machine, execution, said, world.moment())
+        if not decision.events:
             return None
+        unwanted = self._jobs.decided(decision)
+        left = self._let_go(decision)
         ended = execution.status != "RUNNING"
-        entry = world.entry(execution, heard.events, ended=ended)
-        row = record(heard.events)
+        entry = world.entry(execution, decision.events, ended=ended)
+        row = record(decision.events)
         self.pace.passed(row)
         ticket = world.store.submit(
             self.stream, before, (row,), entries=() if entry is None else (entry,), snapshot=self.pace.due(execution)
         )
-        return Told(ticket, heard.owed, ended, entry, heard.unwanted, heard.left)
+        return Told(ticket, decision.owed, ended, entry, unwanted, left)
 
-    def _heard(self, said: deque[Signal]) -> Heard:
-        """What one signal after the other comes to; what is no longer wanted is cut off."""
-        execution, moment = self.execution, self.world.moment()
-        events, owed, unwanted, left = heard = Heard([], [], [], [])
-        size = 0
-        while said and len(events) < DECISION_EVENTS and size < DECISION_BYTES:
-            signal = said.popleft()
-            decision = decide(self.machine, execution, signal, moment)
-            if not decision.events:
-                continue
-            events += decision.events
-            owed += decision.owed
-            size += decision.bytes
-            unwanted += self._jobs.decided(signal, decision)
-            for gone in decision.closed:
-                self._cut_off(gone)
-            waiting = self._alarms or self.scopes or self._maps
-            if waiting and (asked := getattr(signal, "asked", 0)) not in execution.asked:
-                self._maps.pop(asked, None)
-                self._cut_off(asked)  # an answer from outside: its deadline has no meaning any more, nor has its call
-            if self._maps:
-                left += [self._maps.pop(gone) for gone in decision.closed if gone in self._maps]
-        return heard
+    def _let_go(self, decision: Decision) -> list[str]:
+        """Cut off what is no longer wanted; which map runs are among that."""
+        left = [self._maps.pop(gone) for gone in decision.closed if gone in self._maps]
+        for gone in decision.closed:
+            self._cut_off(gone)
+        if self._alarms or self.scopes or self._maps:
+            for signal in decision.heard:
+                if (asked := getattr(signal, "asked", 0)) not in self.execution.asked:
+                    self._maps.pop(asked, None)
+                    # An answer from outside: its deadline has no meaning any more, nor has its call.
+                    self._cut_off(asked)
+        return left
 
     async def follow(self, told: Told) -> None:
         """Wait until a decision is durable, and begin what is owed then."""
