@@ -14,7 +14,7 @@ import anyio
 import structlog
 
 from stepfold.interpreter.decide import Decision
-from stepfold.interpreter.signals import Attend, Effect, Failed, Submitted, Succeeded, TimedOut
+from stepfold.interpreter.signals import Attend, Effect, Failed, Succeeded, TimedOut
 from stepfold.query.values import Value
 from stepfold.work.call import Call, NoWorker, TaskError
 from stepfold.work.workers import Workers
@@ -61,16 +61,17 @@ class Jobs:
 
     def decided(self, decision: Decision) -> Sequence[Attend]:
         """Take note of a decision: the jobs to be called off, for it has cut them off."""
+        self._kept.update((effect.asked, effect) for effect in decision.owed if isinstance(effect, Attend))
+        if not self._kept and not self._on_their_way:
+            return ()
         gone = decision.closed
         for signal in decision.heard:
             if isinstance(signal, Succeeded | Failed):  # by the job itself, or by the task's token: it is left alone
                 self._kept.pop(signal.asked, None)
                 self._on_their_way.discard(signal.asked)
-            elif isinstance(signal, Submitted):
-                self._kept.update((effect.asked, effect) for effect in decision.owed if isinstance(effect, Attend))
             elif isinstance(signal, TimedOut):
                 gone = [*gone, signal.asked]
-        return [self._kept.pop(asked) for asked in gone if asked in self._kept] if self._kept else ()
+        return [self._kept.pop(asked) for asked in gone if asked in self._kept]
 
 
 async def call_off(workers: Workers, call: Call, receipt: Value) -> None:

@@ -482,12 +482,11 @@ class Run:
 
 def record(events: list[Event]) -> Record:
     """A decision as the store takes it."""
-    ids = [event.id for event in events if event.id]
     return Record(
         first=events[0].seq,
         last=events[-1].seq,
         at=events[-1].at,
         body=facts.encode(events),
-        first_id=ids[0] if ids else 0,
-        last_id=ids[-1] if ids else 0,
+        first_id=next((event.id for event in events if event.id), 0),
+        last_id=next((event.id for event in reversed(events) if event.id), 0),
     )
