@@ -3,7 +3,7 @@
 import pytest
 
 from stepfold.insight.history import history
-from stepfold.interpreter import facts, signals
+from stepfold.interpreter import effects, facts, signals
 from stepfold.interpreter.decide import decide
 from stepfold.interpreter.distributed import Batch, Item, plain
 from stepfold.interpreter.execution import Execution
@@ -48,11 +48,11 @@ class Told:
         self.owed = decision.owed
         folded = Execution.fold(self.events)
         assert list(folded.asked) == list(self.execution.asked)
-        assert folded.owed() == self.execution.owed()
+        assert effects.owed(folded) == effects.owed(self.execution)
         return decision
 
     def end(self, outcome):
-        (run,) = (effect for effect in self.execution.owed() if isinstance(effect, signals.RunMap))
+        (run,) = (effect for effect in effects.owed(self.execution) if isinstance(effect, signals.RunMap))
         return self.say(signals.MapRunEnded(run.asked, outcome))
 
     @property

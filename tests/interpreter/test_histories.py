@@ -14,7 +14,7 @@ import pytest
 from tests.laws.checks import lawful
 
 from stepfold.insight.history import history
-from stepfold.interpreter import facts, signals
+from stepfold.interpreter import effects, facts, signals
 from stepfold.interpreter.facts import Event
 from stepfold.interpreter.simulate import Answer, Asked, Said, Simulation
 from stepfold.language.failures import Failure
@@ -468,7 +468,7 @@ def test_a_stop_is_one_event_that_follows_nothing(kind: str, machine: Callable[[
     assert last == f"{simulation.execution.ids}<0 ExecutionAborted"
     assert simulation.execution.status == "ABORTED"
     assert simulation.execution.ending == Failure("Enough", "of this")
-    assert not simulation.execution.owed()
+    assert not effects.owed(simulation.execution)
     assert not any("StateAborted" in line for line in told(simulation.events))
 
 

@@ -6,7 +6,7 @@ from collections import Counter, deque
 import pytest
 
 from stepfold.insight.history import history
-from stepfold.interpreter import facts, signals
+from stepfold.interpreter import effects, facts, signals
 from stepfold.interpreter.decide import decide
 from stepfold.interpreter.execution import Execution
 from stepfold.language.failures import Failure
@@ -62,7 +62,7 @@ class Script:
 
     def play(self, breaks=None):
         """Until it ends: answer whatever is owed, oldest first; tasks hand on `true`, or their input's list."""
-        waiting = deque(self.execution.owed())
+        waiting = deque(effects.owed(self.execution))
         while self.execution.status == "RUNNING":
             if self.execution.ready:
                 waiting.extend(self.say(signals.Continue()).owed)
@@ -130,7 +130,7 @@ def test_retries_are_counted_anew():
 
     def fail_until_the_end():
         while script.execution.status == "RUNNING":
-            effect = script.execution.owed()[0]
+            effect = effects.owed(script.execution)[0]
             if isinstance(effect, signals.Sleep):
                 script.say(signals.Rang(effect.asked))
             else:
@@ -158,7 +158,7 @@ def test_the_context_tells_of_it():
     script.say(signals.Stop())
     script.now += 60_000
     script.say(signals.Redrive())
-    given = tree(script.execution.owed()[0].arguments)["again"]
+    given = tree(effects.owed(script.execution)[0].arguments)["again"]
     assert given["RedriveCount"] == 1
     assert given["RedriveTime"] > given["StartTime"]
     assert json.dumps(given)

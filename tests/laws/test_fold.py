@@ -20,7 +20,7 @@ from tests.laws.resuming import (
 )
 
 from stepfold.interpreter import decide as core
-from stepfold.interpreter import facts, signals
+from stepfold.interpreter import effects, facts, signals
 from stepfold.interpreter.decide import Decision, decide, decide_together
 from stepfold.interpreter.execution import EXPIRY, Execution
 from stepfold.interpreter.facts import encode
@@ -46,7 +46,7 @@ def portrait(execution: Execution) -> object:
     return (
         execution.version, execution.ids, execution.at, execution.status, execution.expiry, execution.ending,
         list(execution.ready), list(execution.asked), [_frame(frame) for frame in execution.frames.values()],
-        [_effect(effect) for effect in execution.owed()],
+        [_effect(effect) for effect in effects.owed(execution)],
     )
 
 

@@ -11,7 +11,7 @@ rendering ends in one place: as the failure of the frame's state, which is answe
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from msgspec import UNSET
@@ -20,7 +20,7 @@ from stepfold.language.failures import RUNTIME, TIMEOUT, Failure
 from stepfold.language.limits import DECISION_BYTES, DECISION_EVENTS
 from stepfold.query.template import Moment, QueryError, Scope, Template
 
-from . import dataflow, distributed, facts, failure, parallel, signals, simple, task
+from . import dataflow, distributed, effects, facts, failure, parallel, signals, simple, task
 from . import map as map_
 from .execution import EXPIRY, Execution, Facts, On
 from .facts import Event
@@ -76,15 +76,14 @@ def decide_together(machine: Machine, execution: Execution, said: deque[Signal],
                     raise AssertionError(f"frame {frame.seq} is ready, but nothing follows from that")
             if len(events) == told:
                 heard.pop()
-            elif (owes := _OWED_ANEW.get(type(signal))) is not None:
-                anew += owes(execution, signal)
+            else:
+                anew += effects.owed_anew(execution, signal)
     except HistoryFull:
         ceiling = execution.started.limits.history
         cause = f"The execution reached the maximum number of history events ({ceiling})."
         record.last(facts.ExecutionFailed(RUNTIME, cause))
     closed, execution.closed = execution.closed, []
-    owed = anew + execution.owed(before) if events else []
-    return Decision(events, owed, closed, heard, record.bytes)
+    return Decision(events, anew + effects.owed(execution, before) if events else [], closed, heard, record.bytes)
 
 
 class Record:
@@ -220,14 +219,6 @@ _HEARD: Final[dict[type[Signal], Heard]] = {
     signals.Redrive: _nothing,
 }
 """What a signal leads to at first in an execution that runs, if it is no word about a task."""
-
-_OWED_ANEW: Final[dict[type[Signal], Callable[[Execution, Any], Iterable[Effect]]]] = {
-    signals.Redrive: lambda execution, _: execution.expiring(),
-    signals.Heartbeat: lambda execution, signal: execution.watch(signal.asked),
-    signals.Started: lambda execution, signal: execution.watch(signal.asked),
-    signals.Submitted: lambda execution, signal: execution.attended(signal.asked),
-}
-"""What a signal has be owed once more, though it was asked for long ago."""
 
 
 # --- what a ready frame does ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is true now: an execution as the fold of its events, and what it owes.
+"""What is true now: an execution as the fold of its events.
 
 The state of an execution is a flat table of frames: the root, one per Parallel branch, one per Map item. A frame is
 either *ready* at a stage of its state (then the next decision carries it on) or *waits* for one thing. Nothing but
@@ -8,7 +8,7 @@ either *ready* at a stage of its state (then the next decision carries it on) or
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -32,9 +32,7 @@ from .frames import (
     Items,
     Stage,
     Timer,
-    deadline,
 )
-from .signals import Attend, Effect, Evaluate, Invoke, Offer, RunMap, Sleep
 
 Status: TypeAlias = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 Apply: TypeAlias = "Callable[[Execution, Frame, Event, Any], None]"
@@ -117,70 +115,6 @@ class Execution:
         elif fact.moves:
             frame.pointer = number
         _APPLY[type(fact)](self, frame, event, fact)
-
-    # --- what it owes ---------------------------------------------------------------------------------------------
-
-    def owed(self, since: int = 0) -> list[Effect]:
-        """What is to be done for it, of all that was asked after event `since`, oldest first."""
-        effects: list[Effect] = []
-        for asked in reversed(self.asked):
-            if asked <= since:
-                break
-            effects += self._effects(asked, self.asked[asked])
-        if since < EXPIRY:
-            effects += self.expiring()
-        effects.reverse()
-        return effects
-
-    def expiring(self) -> list[Effect]:
-        """What is owed to the machine's own TimeoutSeconds: a redrive arms it again."""
-        return [] if self.expiry is None else [Sleep(EXPIRY, self.expiry)]
-
-    def _effects(self, asked: int, frame: Frame) -> Iterable[Effect]:
-        waits = frame.waits
-        if frame.evaluating is not None and frame.evaluating.asked == asked:
-            return (Evaluate(asked, frame.seq, frame.evaluating.field),)
-        if isinstance(waits, Invocation):
-            if waits.apart:
-                return (*self.watch(asked), *_outside(frame, waits))
-            return (invoke(frame, waits),)
-        if isinstance(waits, Timer):
-            return (Sleep(asked, waits.until),)
-        if isinstance(waits, Executions) and waits.run is not None:
-            return (RunMap(asked, frame.seq, waits.run.arn, waits.redrives),)
-        return ()
-
-    def attended(self, asked: int) -> list[Effect]:
-        """What is owed to a job, now that it was handed over."""
-        frame = self.asked.get(asked)
-        call = None if frame is None else frame.waits
-        if frame is None or not isinstance(call, Invocation) or call.outward:
-            return []
-        return list(self._effects(asked, frame))
-
-    def watch(self, asked: int) -> Iterator[Sleep]:
-        """The deadline of a task that is not done in this process; a heartbeat moves it, and then it is owed anew."""
-        frame = self.asked.get(asked)
-        call = None if frame is None else frame.waits
-        if isinstance(call, Invocation) and call.apart and (due := deadline(call)) is not None:
-            yield Sleep(asked, due, task=True)
-
-
-def _outside(frame: Frame, call: Invocation) -> Iterable[Effect]:
-    """What is owed to a task that is, or is to be, done by others."""
-    if call.activity:
-        return () if call.started else (Offer(call.asked, call.resource, call.arguments, call.token or ""),)
-    if call.receipt is None:
-        return (invoke(frame, call),)
-    return () if call.outward else (Attend(call.asked, invoke(frame, call), call.receipt),)
-
-
-def invoke(frame: Frame, call: Invocation) -> Invoke:
-    """The effect of asking for a task."""
-    return Invoke(
-        call.asked, frame.state, call.resource, call.arguments, call.timeout, call.heartbeat, call.token, call.attempt,
-        frame.retries, call.outward,
-    )
 
 
 # --- moves that several facts share -----------------------------------------------------------------------------------

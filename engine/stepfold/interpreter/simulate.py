@@ -23,7 +23,7 @@ from stepfold.language.limits import Limits
 from stepfold.query.template import Moment, Overrun, QueryError, Scope, Template
 from stepfold.query.values import EMPTY_OBJECT, Value
 
-from . import facts, signals
+from . import effects, facts, signals
 from .decide import Decision, decide, evaluation
 from .execution import Execution
 from .facts import Event
@@ -183,7 +183,7 @@ class Simulation:
         for asked, frame in calls:
             if _elsewhere(frame.waits) and self.execution.asked.get(asked) is frame:
                 self._answer(asked)  # whoever was handed the job has not gone away
-        self._begin(self.execution.owed())
+        self._begin(effects.owed(self.execution))
         self._continue()
 
     def _expect(self, said: Iterable[Said]) -> None:

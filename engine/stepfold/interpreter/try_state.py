@@ -30,7 +30,7 @@ from stepfold.query.jsonpath.dialect import compile_path
 from stepfold.query.template import Moment, Overrun, QueryError, Scope, Template, Variables
 from stepfold.query.values import EMPTY_ARRAY, EMPTY_OBJECT, Json, Value, items, join, text, tree
 
-from . import dataflow, facts, failure
+from . import dataflow, effects, facts, failure
 from .decide import Record, carry_on, evaluation
 from .execution import Execution, Facts, On
 from .frames import Frame, Invocation, Timer
@@ -123,7 +123,7 @@ class Trial:
         """What is to be done for it: an Invoke (for a Parallel or Map, by its mock), a Sleep, or nothing."""
         if self._left or isinstance(self._record.last_fact, facts.RetryScheduled):
             return None
-        return next(iter(self.execution.owed()), None)
+        return next(iter(effects.owed(self.execution)), None)
 
     def answer(self, outcome: Value | Failure, moment: Moment) -> Trial:
         """What the work came to; for a Wait that its moment has come, or (a failure) that it will not be waited for."""

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from stepfold.interpreter import effects
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Reattempted
 from stepfold.interpreter.signals import Attend, Evaluate, Invoke
@@ -116,4 +117,5 @@ def is_risky(execution: Execution) -> bool:
 
     A map run gets on without an event in its owner's log; its own executions are claimed by themselves.
     """
-    return bool(execution.ready) or any(isinstance(owed, Invoke | Attend | Evaluate) for owed in execution.owed())
+    owed = effects.owed(execution)
+    return bool(execution.ready) or any(isinstance(effect, Invoke | Attend | Evaluate) for effect in owed)

@@ -16,9 +16,9 @@ import msgspec
 import structlog
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from stepfold.interpreter import facts, signals
+from stepfold.interpreter import effects, facts, signals
 from stepfold.interpreter.decide import Decision, decide_together
-from stepfold.interpreter.execution import EXPIRY, Execution, invoke
+from stepfold.interpreter.execution import EXPIRY, Execution
 from stepfold.interpreter.facts import Event
 from stepfold.interpreter.frames import Invocation
 from stepfold.interpreter.signals import Attend, Effect, Evaluate, Invoke, Offer, RunMap, Signal, Sleep
@@ -87,7 +87,7 @@ class Run:
         self._ringing = False
         self._carrying_on = False
         self._closing = False
-        self._jobs = Jobs(execution.owed())
+        self._jobs = Jobs(effects.owed(execution))
         self.folded = execution.version
         self.resumed = execution.version > 0 and execution.status == "RUNNING"
 
@@ -321,7 +321,7 @@ class Run:
         """What a test case answers in the place of whoever would come for a task; else the task is held out to them."""
         frame = self.execution.asked[effect.asked]
         if isinstance(frame.waits, Invocation):
-            mocked = self.world.workers.stand_in(self._call(invoke(frame, frame.waits)))
+            mocked = self.world.workers.stand_in(self._call(effects.invoke(frame, frame.waits)))
             if mocked is not None:
                 return signals.Succeeded(effect.asked, mocked)
         self.world.offer(self, effect)
@@ -418,7 +418,7 @@ class Run:
                 if found is not None and found.on_interrupt == "fail":
                     failing.append(seq)
         told = self.decide(signals.Interrupted(tuple(asked), tuple(failing))) if asked else None
-        owed = [effect for effect in execution.owed() if effect.asked <= self.folded]
+        owed = [effect for effect in effects.owed(execution) if effect.asked <= self.folded]
         if told is not None:
             owed += await self.settled(told)
         if self.broken is None and (snapshot := self.pace.due(execution)) is not None:  # much had to be folded
@@ -431,7 +431,7 @@ class Run:
     def look_again(self) -> None:
         """A worker was registered: calls that found none are made again."""
         missing, self.missing = self.missing, {}
-        calls = [effect for effect in self.execution.owed() if isinstance(effect, Invoke | Attend | Offer)]
+        calls = [effect for effect in effects.owed(self.execution) if isinstance(effect, Invoke | Attend | Offer)]
         self.begin(call for call in calls if call.asked in missing)
 
     @property
