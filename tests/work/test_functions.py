@@ -98,6 +98,39 @@ async def test_the_context_says_all_about_the_call(call):
     assert 899_000 < said["millis"] <= 900_000
 
 
+async def test_the_time_that_is_left_counts_from_the_start_of_the_call(call, monkeypatch):
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: 5_000 + now)
+
+    async def function(event, context):
+        nonlocal now
+        now += 4
+        return [context.deadline, context.get_remaining_time_in_millis()]
+
+    assert tree(await Function(function)(call("f", timeout=10))) == [6_010, 6_000]
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+async def test_a_failure_names_the_same_request_whether_the_function_takes_a_context_or_not(call, threaded):
+    seen = []
+
+    async def with_it(event, context):
+        seen.append(context.aws_request_id)
+        raise Unpaid
+
+    async def without(event):
+        raise Unpaid
+
+    def in_a_thread(event):
+        raise Unpaid
+
+    for function in (with_it, in_a_thread if threaded else without):
+        with pytest.raises(TaskError) as caught:
+            await Function(function)(call("f"))
+        assert [json.loads(caught.value.cause)["requestId"]] == seen
+
+
 async def test_a_heartbeat_crosses_from_the_thread_to_the_loop(call):
     threads = []
 

@@ -7,6 +7,7 @@ import asyncio
 import anyio
 import pytest
 
+from stepfold.names import Home
 from stepfold.query.values import NULL, Value, text
 from stepfold.work.call import NoWorker, TaskError
 from stepfold.work.functions.callables import Function
@@ -76,6 +77,111 @@ async def test_a_later_registration_takes_the_place_of_the_earlier(call):
         workers.register("g*", answering(value))
     assert await workers.perform(call("f")) == text(2)
     assert await workers.perform(call("gg")) == text(2)
+
+
+SQS = "arn:aws:states:::sqs:sendMessage"
+
+
+async def test_who_is_registered_after_a_call_does_the_next(call):
+    """Each registration takes the next call from whoever did the last, so that none that is remembered may be stale."""
+    workers = Workers()
+    for resource in (ARN + "f", SQS):
+        with pytest.raises(NoWorker):
+            await workers.perform(call(resource))
+    for number, (name, last) in enumerate([("arn:*", True), ("arn:aws:*", False), ("arn:aws:s*", False), (SQS, False)]):
+        workers.register(name, answering(number), last=last)
+        assert await workers.perform(call(SQS)) == text(number)
+    names = [ARN + "*", "f", "f", ARN + "f"]
+    for number, name in enumerate(names):
+        workers.register(name, answering(number))
+        for asked in (call(ARN + "f"), call(ARN + "f:3")):
+            most = 2 if number == 3 and asked.resource.endswith(":3") else number
+            assert await workers.perform(asked) == text(most)
+
+
+async def test_lambda_invoke_goes_where_each_of_its_calls_says(call, plain):
+    workers = Workers()
+    workers.register("f", answering("f"))
+    workers.register("g", answering("g"))
+    for name in ("f", "g", "f"):
+        assert plain(await workers.perform(call(INVOKE, {"FunctionName": name})))["Payload"] == name
+    workers.register("g", answering("another"))
+    assert plain(await workers.perform(call(INVOKE, {"FunctionName": "g"})))["Payload"] == "another"
+    workers.register(INVOKE, answering("whole"))
+    assert await workers.perform(call(INVOKE, {"FunctionName": "g"})) == text("whole")
+
+
+async def test_whose_functions_they_are_and_that_all_are_known_may_be_said_after_a_call(call, plain):
+    workers = Workers()
+    workers.register("arn", lambda call: answering(call.resource)(call))
+    assert plain(await workers.perform(call(INVOKE, {"FunctionName": "arn"})))["Payload"] == ARN + "arn"
+    workers.home = Home(region="eu-west-1")
+    there = ARN.replace("us-east-1", "eu-west-1")
+    assert plain(await workers.perform(call(INVOKE, {"FunctionName": "arn"})))["Payload"] == there + "arn"
+    for resource, arguments in ((INVOKE, {"FunctionName": "f"}), (ARN + "f", {})):
+        workers.complete = False
+        with pytest.raises(NoWorker):
+            await workers.perform(call(resource, arguments))
+        workers.complete = True
+        with pytest.raises(TaskError, match="Function not found"):
+            await workers.perform(call(resource, arguments))
+
+
+class Jobs:
+    async def submit(self, _):
+        return text({"id": 1})
+
+    async def wait(self, _, receipt):
+        return receipt
+
+    async def cancel(self, _, receipt):
+        pass
+
+
+def test_what_is_a_job_may_be_said_after_it_was_asked():
+    workers = Workers()
+    resource = "arn:aws:states:::codebuild:startBuild"
+    for worker, hands_over in ((answering(1), False), (Jobs(), True), (answering(1), False)):
+        workers.register(resource + ".sync", worker)
+        workers.register(resource, worker)
+        assert workers.hands_over(resource + ".sync", NULL) == hands_over
+        assert not workers.hands_over(resource, NULL)
+
+
+async def test_who_does_jobs_alone_is_not_called_and_who_is_called_alone_takes_no_job(call):
+    workers = Workers()
+    workers.register("job", Jobs())
+    workers.register("f", answering(1))
+    with pytest.raises(NoWorker):
+        await workers.perform(call("job"))
+    with pytest.raises(NoWorker):
+        await workers.submit(call("f"))
+    assert await workers.submit(call("job")) == text({"id": 1})
+
+
+async def test_a_registered_function_words_its_own_failures(call):
+    """Where all are known: only what takes Lambda's place is taken at AWS's words."""
+    workers = Workers()
+    workers.complete = True
+
+    async def fails(_):
+        raise TaskError("Lambda.ResourceNotFoundException", "its own")
+
+    workers.register("f", fails)
+    for asked in (call("f"), call(INVOKE, {"FunctionName": "f"})):
+        with pytest.raises(TaskError, match="its own"):
+            await workers.perform(asked)
+
+
+async def test_a_call_that_asks_for_another_is_the_same_in_all_else(call):
+    beats = []
+    asked = call("f", {"a": 1}, attempt=2, retry=3, timeout=4, beat=lambda: beats.append(1), case="case")
+    other = asked.asking("g", NULL)
+    other.beat()
+    assert (other.resource, other.arguments) == ("g", NULL)
+    assert (other.token, other.attempt, other.retry, other.timeout, other.case) == ("token", 2, 3, 4, "case")
+    assert (beats, asked.resource, asked.arguments) == ([1], ARN + "f", text({"a": 1}))
+    assert len({asked, other, call("f"), call("f")}) == 4, "calls are told apart, not compared"
 
 
 @pytest.mark.parametrize("arguments", [{}, {"FunctionName": 3}, [], "x"])

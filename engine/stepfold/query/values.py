@@ -90,7 +90,7 @@ def admit_tree(plain: Json, *, limit: int | None = None) -> Value:
         raise NotAdmitted(f"the value nests deeper than {MAX_DEPTH} levels") from None
     except (TypeError, ValueError, OverflowError, UnicodeEncodeError) as error:
         raise NotAdmitted(str(error)) from None
-    if b"null" in data and not _finite(plain):
+    if data.find(b"null") >= 0 and not _finite(plain):  # (`in` tries at first whether it is given a number)
         raise NotAdmitted("NaN and Infinity are not JSON")
     return _checked(data, plain, limit)
 
@@ -111,7 +111,8 @@ def join(values: list[Value]) -> Value:
 
 
 def _checked(data: bytes, plain: Json, limit: int | None) -> Value:
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _deeper(plain, MAX_DEPTH):
+    # (What nests so deep has as many brackets that open, and that close: of most values the length says enough.)
+    if len(data) > 2 * MAX_DEPTH and data.count(b"[") + data.count(b"{") > MAX_DEPTH and _deeper(plain, MAX_DEPTH):
         raise NotAdmitted(f"the value nests deeper than {MAX_DEPTH} levels")
     if limit is not None and len(data) > limit:
         raise NotAdmitted(f"the value has {len(data)} bytes, {limit} are allowed")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+from msgspec import structs
+
 from stepfold.language.failures import RUNTIME
 from stepfold.query.values import Value
 
@@ -23,7 +26,11 @@ class Trace:
         self.response: dict[str, str] = {}
 
 
-class Call:
+def _nothing() -> None:
+    """Nobody asks when a call begins, or whether it lives."""
+
+
+class Call(msgspec.Struct, kw_only=True, eq=False):
     """One piece of work that a Task asks for.
 
     `resource` is the Task's Resource as written; `arguments` its JSON; `execution` the ARN of the execution, `state`
@@ -36,49 +43,23 @@ class Call:
     fills it in.
     """
 
-    __slots__ = (
-        "arguments", "attempt", "beat", "begin", "case", "execution", "heartbeat", "resource", "retry", "state",
-        "timeout", "token", "trace",
-    )
-
-    def __init__(
-        self,
-        *,
-        resource: str,
-        arguments: Value,
-        execution: str,
-        state: str,
-        token: str,
-        attempt: int = 1,
-        retry: int = 0,
-        timeout: float | None = None,
-        heartbeat: float | None = None,
-        begin: Callable[[], None] = lambda: None,
-        beat: Callable[[], None] = lambda: None,
-        case: str | None = None,
-        trace: Trace | None = None,
-    ) -> None:
-        self.resource = resource
-        self.arguments = arguments
-        self.execution = execution
-        self.state = state
-        self.token = token
-        self.attempt = attempt
-        self.retry = retry
-        self.timeout = timeout
-        self.heartbeat = heartbeat
-        self.begin = begin
-        self.beat = beat
-        self.case = case
-        self.trace = trace
+    resource: str
+    arguments: Value
+    execution: str
+    state: str
+    token: str
+    attempt: int = 1
+    retry: int = 0
+    timeout: float | None = None
+    heartbeat: float | None = None
+    begin: Callable[[], None] = _nothing
+    beat: Callable[[], None] = _nothing
+    case: str | None = None
+    trace: Trace | None = None
 
     def asking(self, resource: str, arguments: Value) -> Call:
         """The same call with another resource and other arguments, such as a function's ARN and event."""
-        return Call(
-            resource=resource, arguments=arguments, execution=self.execution, state=self.state, token=self.token,
-            attempt=self.attempt, retry=self.retry, timeout=self.timeout, heartbeat=self.heartbeat,
-            begin=self.begin, beat=self.beat, case=self.case, trace=self.trace,
-        )
+        return structs.replace(self, resource=resource, arguments=arguments)
 
 
 class TaskError(Exception):

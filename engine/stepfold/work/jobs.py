@@ -31,6 +31,7 @@ can only be called answers for `.sync`, too, as for any other Resource: at once,
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 from stepfold.language.resources import parse_resource
@@ -56,6 +57,7 @@ class Job(Protocol):
         ...
 
 
+@lru_cache(maxsize=4096)
 def handed_over(resource: str) -> bool:
     """Whether a Resource asks for a job to be waited for."""
     try:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from typing import Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple, TypeAlias
 
-import anyio
 import structlog
 
 from stepfold.names import Home
@@ -20,6 +20,7 @@ from .call import Call, NoWorker, TaskError
 from .functions import lambdas
 from .functions.lambdas import Invocation
 from .jobs import Job, handed_over
+from .turns import Turns
 
 logger = structlog.get_logger(__name__)
 
@@ -44,56 +45,63 @@ OnInterrupt: TypeAlias = Literal["repeat", "fail"]
 
 CALLS_IN_FLIGHT = 200
 """How many calls one engine makes at once, whatever its functions would allow."""
+ROUTES = 1_024
+"""Of so many Resources it is remembered who does what they ask for."""
 
 
 class Registration:
-    """A worker under its name, for calls or jobs or both; `on_interrupt` is what a crash does to a call in flight."""
+    """A worker under its name, for calls or jobs or both; `on_interrupt` is what a crash does to a call in flight.
 
-    __slots__ = ("_turns", "concurrency", "job", "name", "on_interrupt", "outside_cap", "worker")
+    Each of its calls takes one of all the `turns`, in their order.
+    """
+
+    __slots__ = ("_turns", "concurrency", "job", "name", "on_interrupt", "worker")
 
     def __init__(
-        self, name: str, worker: Worker | Job, concurrency: int | None, on_interrupt: OnInterrupt, *, outside_cap: bool
+        self,
+        name: str,
+        worker: Worker | Job,
+        concurrency: int | None,
+        on_interrupt: OnInterrupt,
+        turns: Sequence[Turns],
     ) -> None:
         self.name = name
         self.worker: Worker | None = worker if callable(worker) else None
         self.job: Job | None = worker if isinstance(worker, Job) else None
         self.concurrency = concurrency
         self.on_interrupt = on_interrupt
-        self.outside_cap = outside_cap
-        self._turns = anyio.Semaphore(concurrency) if concurrency else None
+        self._turns = turns
 
-    async def perform(self, call: Call, cap: anyio.Semaphore) -> Value:
-        """Wait for a turn, begin, and do it. Raises NoWorker where it does jobs alone."""
-        if self.worker is None:
+    async def in_turn(self, work: Worker | None, call: Call) -> Value:
+        """Begin the call when its turn has come, and have this part of the worker do it; None is one that it lacks.
+
+        Raises TaskError where it failed, NoWorker where there is nothing that could do it.
+        """
+        if work is None:
             raise NoWorker(call.resource)
-        return await self._in_turn(self.worker, call, cap)
-
-    async def submit(self, call: Call, cap: anyio.Semaphore) -> Value:
-        """Wait for a turn, and hand the job over: its receipt. Raises NoWorker where it does no jobs."""
-        if self.job is None:
-            raise NoWorker(call.resource)
-        return await self._in_turn(self.job.submit, call, cap)
-
-    async def _in_turn(self, worker: Worker, call: Call, cap: anyio.Semaphore) -> Value:
-        # Own turn first, so that one crowded function does not fill the cap.
-        if self._turns is None:
-            return await self._within(cap, worker, call)
-        await _turn(self._turns)
+        taken = 0
         try:
-            return await self._within(cap, worker, call)
+            for turns in self._turns:
+                if not turns.take():
+                    await turns.wait()
+                taken += 1
+            call.begin()
+            return await _answer(work, call)
         finally:
-            self._turns.release()
+            for turns in self._turns[:taken]:
+                turns.give_back()
 
-    async def _within(self, cap: anyio.Semaphore, worker: Worker, call: Call) -> Value:
-        if self.outside_cap:
-            call.begin()
-            return await _answer(worker, call)
-        await _turn(cap)
-        try:
-            call.begin()
-            return await _answer(worker, call)
-        finally:
-            cap.release()
+
+class Route(NamedTuple):
+    """Who does what a Task asks for, if anybody.
+
+    `outright` says that they take the Resource as it is, and were not found by the function that it asks for. `asked`
+    is what `lambda:invoke` says of the function, where they take that.
+    """
+
+    found: Registration | None
+    outright: bool = False
+    asked: Invocation | None = None
 
 
 class Workers:
@@ -109,9 +117,10 @@ class Workers:
         self.complete = False
         self.stand_in: StandIn = _nothing
         self._exact: dict[str, Registration] = {}
-        self._patterns: list[tuple[re.Pattern[str], Registration]] = []
-        self._last: list[tuple[re.Pattern[str], Registration]] = []
-        self._cap = anyio.Semaphore(in_flight)
+        self._patterns: _Patterns = []
+        self._last: _Patterns = []
+        self._cap = Turns(in_flight)
+        self._remembered = lru_cache(maxsize=ROUTES)(self._by_resource)
 
     def register(
         self,
@@ -133,15 +142,20 @@ class Workers:
             concurrency = getattr(worker, "concurrency", None)
         if concurrency is not None and concurrency < 1:
             raise ValueError(f"concurrency is at least 1, not {concurrency}")
-        entry = Registration(name_or_pattern, worker, concurrency, on_interrupt, outside_cap=outside_cap)
-        if "*" not in name_or_pattern:
+        # Its own turn first, so that one crowded function does not fill the cap.
+        turns = [] if concurrency is None else [Turns(concurrency)]
+        if not outside_cap:
+            turns.append(self._cap)
+        entry = Registration(name_or_pattern, worker, concurrency, on_interrupt, turns)
+        if "*" in name_or_pattern:
+            pattern = re.compile(".*".join(map(re.escape, name_or_pattern.split("*"))), re.DOTALL)
+            patterns = self._last if last else self._patterns
+            patterns[:] = [known for known in patterns if known[1].name != name_or_pattern]
+            patterns.insert(0, (pattern, entry))
+            patterns.sort(key=lambda known: -len(known[1].name))  # the longest pattern says the most
+        else:
             self._exact[name_or_pattern] = entry
-            return entry
-        pattern = re.compile(".*".join(map(re.escape, name_or_pattern.split("*"))), re.DOTALL)
-        patterns = self._last if last else self._patterns
-        patterns[:] = [known for known in patterns if known[1].name != name_or_pattern]
-        patterns.insert(0, (pattern, entry))
-        patterns.sort(key=lambda known: -len(known[1].name))  # the longest pattern says the most
+        self._remembered.cache_clear()
         return entry
 
     def find(self, resource: str, arguments: Value) -> Registration | None:
@@ -151,28 +165,41 @@ class Workers:
         services (`arn:aws:states:::*`) leaves `lambda:invoke` of a registered function alone. What was registered as
         `last` is asked when all others were.
         """
-        return self._route(resource, arguments)[0]
+        return self._route(resource, arguments).found
 
     async def perform(self, call: Call) -> Value:
         """Do the call when its turn has come. Raises TaskError where it failed, NoWorker where nobody does it.
 
         A function is handed its event and its own ARN, however the Task called it.
         """
-        found, asked = self._route(call.resource, call.arguments)
-        if found is None and asked is not None and self.complete:
-            raise TaskError(lambdas.NOT_FOUND, lambdas.not_found(asked, self.home, call.token))
+        found, outright, asked = self._route(call.resource, call.arguments)
         if found is None:
-            raise NoWorker(call.resource, asked.name if asked else None)
-        if asked is None:
-            return await self._by_resource(found, call)
-        if not asked.wrapped:
-            return await found.perform(call, self._cap)
+            raise self._nobody(call)
+        if asked is not None:
+            return await self._invoke(found, asked, call)
+        try:
+            return await found.in_turn(found.worker, call)
+        except TaskError as failure:
+            unknown = outright and failure.error == lambdas.NOT_FOUND
+            if unknown and isinstance(missing := self._nobody(call), TaskError):
+                raise missing from None  # in AWS's words, whoever stands in for it
+            raise
+
+    def _nobody(self, call: Call) -> TaskError | NoWorker:
+        """That nobody does it; of a function, where all are known, that it does not exist."""
+        asked = lambdas.invocation(call.resource, call.arguments, self.home)
+        if asked is not None and self.complete:
+            return TaskError(lambdas.NOT_FOUND, lambdas.not_found(asked, self.home, call.token))
+        return NoWorker(call.resource, asked.name if asked else None)
+
+    async def _invoke(self, found: Registration, asked: Invocation, call: Call) -> Value:
+        """What `lambda:invoke` asks of a function."""
         request = lambdas.request_id(call.token)
         if asked.kind == "DryRun":
             call.begin()
             return lambdas.wrap(asked, NULL, request)
         try:
-            payload = await found.perform(call.asking(asked.arn, asked.event), self._cap)
+            payload = await found.in_turn(found.worker, call.asking(asked.arn, asked.event))
         except TaskError as failure:
             if asked.kind != "Event":
                 raise
@@ -180,16 +207,6 @@ class Workers:
             logger.warning("function failed", function=asked.name, error=failure.error, cause=failure.cause)
             payload = NULL
         return lambdas.wrap(asked, payload, request)
-
-    async def _by_resource(self, found: Registration, call: Call) -> Value:
-        """What takes a Resource as it is. A function that nobody has is missed in AWS's words, whoever stands in."""
-        try:
-            return await found.perform(call, self._cap)
-        except TaskError as failure:
-            missing = lambdas.invocation(call.resource, call.arguments, self.home)
-            if failure.error != lambdas.NOT_FOUND or missing is None or not self.complete:
-                raise
-            raise TaskError(lambdas.NOT_FOUND, lambdas.not_found(missing, self.home, call.token)) from None
 
     def hands_over(self, resource: str, arguments: Value) -> bool:
         """Whether what a Task asks for is a job here: submitted, then attended to."""
@@ -203,7 +220,7 @@ class Workers:
         found = self.find(call.resource, call.arguments)
         if found is None:
             raise NoWorker(call.resource)
-        return await found.submit(call, self._cap)
+        return await found.in_turn(None if found.job is None else found.job.submit, call)
 
     async def attend(self, call: Call, receipt: Value) -> Value:
         """Wait for a job that was handed over: its result. Raises TaskError, NoWorker."""
@@ -220,30 +237,35 @@ class Workers:
             raise NoWorker(call.resource)
         return found.job
 
-    def _route(self, resource: str, arguments: Value) -> tuple[Registration | None, Invocation | None]:
-        """The registration, and the function it stands for; no function where it takes the resource as it is."""
+    def _route(self, resource: str, arguments: Value) -> Route:
+        return self._remembered(resource) or self._found(resource, lambdas.invocation(resource, arguments, self.home))
+
+    def _by_resource(self, resource: str) -> Route | None:
+        """The route where the Resource alone tells it; `lambda:invoke` leaves it to its arguments.
+
+        It is remembered (`_remembered`) until the next registration.
+        """
+        if lambdas.invokes(resource):
+            return None
+        return self._found(resource, lambdas.invocation(resource, NULL, self.home))
+
+    def _found(self, resource: str, asked: Invocation | None) -> Route:
         if found := self._exact.get(resource):
-            asked = lambdas.invocation(resource, arguments, self.home)
-            return found, None if asked and asked.wrapped else asked
-        asked = lambdas.invocation(resource, arguments, self.home)
-        if asked and (found := self._exact.get(asked.name) or self._exact.get(asked.arn)):
-            return found, asked
-        if asked:
-            for pattern, entry in self._patterns:
-                if pattern.fullmatch(asked.name) or pattern.fullmatch(asked.arn):
-                    return entry, asked
-        for pattern, entry in (*self._patterns, *self._last):
-            if pattern.fullmatch(resource):
-                return entry, None
-        return None, asked
+            return Route(found, outright=asked is None or asked.wrapped)
+        if asked is not None:
+            found = self._exact.get(asked.name) or self._exact.get(asked.arn)
+            found = found or _first(self._patterns, asked.name, asked.arn)
+            if found is not None:
+                return Route(found, asked=asked if asked.wrapped else None)
+        return Route(_first(self._patterns, resource) or _first(self._last, resource), outright=True)
 
 
-async def _turn(turns: anyio.Semaphore) -> None:
-    """Take one of the turns; where one is free, without the round of the event loop that `async with` makes."""
-    try:
-        turns.acquire_nowait()
-    except anyio.WouldBlock:
-        await turns.acquire()
+_Patterns: TypeAlias = list[tuple[re.Pattern[str], Registration]]
+
+
+def _first(patterns: _Patterns, *names: str) -> Registration | None:
+    """Whose pattern is the first that takes one of the names."""
+    return next((found for pattern, found in patterns if any(map(pattern.fullmatch, names))), None)
 
 
 async def _answer(worker: Worker, call: Call) -> Value:

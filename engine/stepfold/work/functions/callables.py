@@ -139,31 +139,30 @@ class Function:
 
     async def __call__(self, call: Call) -> Value:
         """Hand the event over, and take the result in."""
-        context = Context(call) if self._asynchronous else _ThreadContext(call)
         event = tree(call.arguments)
         try:
-            if isinstance(context, _ThreadContext):
-                result = await self._in_thread(event, context)
+            if not self._asynchronous:
+                result = await self._in_thread(event, _ThreadContext(call))
+            elif self._wants_context:
+                result = await self._call(event, Context(call))
             else:
-                result = await self._call(event, context)
+                result = await self.function(event)
         except TaskError:
             raise
         except Exception as error:
-            raise failed(error, context.aws_request_id) from error
+            raise failed(error, lambdas.request_id(call.token)) from error
         except SystemExit as error:  # on AWS it ends the process; here it must not end the engine
-            raise exited(error, context.aws_request_id) from error
-        return admitted(result, context)
+            raise exited(error, lambdas.request_id(call.token)) from error
+        return _admitted(result, call)
 
     def _call(self, event: Json, context: Context) -> Any:
-        if not self._wants_context:
-            return self.function(event)
         return self.function(event, context=context) if self._by_name else self.function(event, context)
 
     async def _in_thread(self, event: Json, context: _ThreadContext) -> Json:
         def work() -> Any:
             context.thread = threading.current_thread().name
             try:
-                return self._call(event, context)
+                return self._call(event, context) if self._wants_context else self.function(event)
             finally:
                 context.thread = None
 
@@ -181,16 +180,18 @@ class Function:
         return await result if isinstance(result, Awaitable) else result
 
 
-def admitted(result: Json, context: Context) -> Value:
+def _admitted(result: Json, call: Call) -> Value:
     """The result as a Value, or the failure that AWS's Python runtime reports for what is not JSON."""
     try:
         value = admit_tree(result)  # first, for it also says where a result holds itself
-        return admit_tree(_without_decimals(result)) if _has_decimals(result) else value
+        if type(result) in _SCALARS or not _has_decimals(result):
+            return value
+        return admit_tree(_without_decimals(result))
     except NotAdmitted as error:
         reason = str(error)
     raise TaskError(lambdas.MARSHAL, lambdas.cause(
         errorMessage=f"Unable to marshal response: {reason}",
-        errorType=lambdas.MARSHAL, requestId=context.aws_request_id, stackTrace=[],
+        errorType=lambdas.MARSHAL, requestId=lambdas.request_id(call.token), stackTrace=[],
     ))
 
 

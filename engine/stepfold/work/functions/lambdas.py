@@ -70,6 +70,15 @@ def named(function: str, home: Home) -> tuple[str, str, str | None]:
     return name, f"{arn_text}:{qualifier}" if qualifier else arn_text, qualifier
 
 
+def invokes(resource: str) -> bool:
+    """Whether the Resource is `lambda:invoke`, whose arguments say which function is called."""
+    try:
+        asked = parse_resource(resource)
+    except ValueError:
+        return False
+    return asked.kind == "lambda" and asked.family == "Task" and asked.action == "invoke"
+
+
 def invocation(resource: str, arguments: Value, home: Home) -> Invocation | None:
     """The function that a Task calls, or None where the Task calls something else, or names no function."""
     try:
