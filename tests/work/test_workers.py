@@ -184,6 +184,13 @@ async def test_a_call_that_asks_for_another_is_the_same_in_all_else(call):
     assert len({asked, other, call("f"), call("f")}) == 4, "calls are told apart, not compared"
 
 
+async def test_what_a_call_carries_is_not_shown_with_it(call):
+    shown = repr(call("f", {"password": "hidden"}))
+    assert ARN + "f" in shown
+    assert "hidden" not in shown
+    assert "token" not in shown
+
+
 @pytest.mark.parametrize("arguments", [{}, {"FunctionName": 3}, [], "x"])
 async def test_lambda_invoke_that_names_no_function_has_no_worker(call, arguments):
     workers = Workers()

@@ -57,6 +57,10 @@ class Call(msgspec.Struct, kw_only=True, eq=False):
     case: str | None = None
     trace: Trace | None = None
 
+    def __repr__(self) -> str:
+        """Without what it carries, which is nobody's business where a call is shown or logged."""
+        return f"<call of {self.resource} by {self.state} of {self.execution}>"
+
     def asking(self, resource: str, arguments: Value) -> Call:
         """The same call with another resource and other arguments, such as a function's ARN and event."""
         return structs.replace(self, resource=resource, arguments=arguments)
