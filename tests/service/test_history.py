@@ -8,7 +8,7 @@ from tests.service.asking import Client, Refused
 from stepfold import Engine
 from stepfold.insight.history import history
 from stepfold.runtime import catalog
-from stepfold.service.operations import bookmarks
+from stepfold.service.operations import bookmarks, recollections
 from stepfold_store.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -75,6 +75,56 @@ async def test_a_reader_who_goes_on_reads_on_and_others_are_told_the_same(monkey
         backwards = [(await client("GetExecutionHistory", **asked, **token))["events"] for token in tokens[-2::-1]]
         assert again == backwards[::-1] == pages
         assert len(client.service.bookmarks._kept) <= 2
+
+
+@pytest.mark.parametrize("direction", ["backwards", "forwards", "forwards, and nobody knows from where"])
+async def test_a_page_reads_its_own_part_of_the_log(direction, monkeypatch):
+    """Items are handed on as they are: only the first page past the Map's beginning goes back there, for all others."""
+    async with Engine() as engine:
+        client = Client(engine)
+        machine = await engine.create("machine", each(one(Type="Pass"), MaxConcurrency=5))
+        handle = await engine.start(machine, list(range(1_000)))
+        await handle.result()
+        events = [event async for event in catalog.events(engine.store, handle.arn)]
+        read = []
+
+        def noting(stream, after=0, **more):
+            if not more:
+                read.append(after)
+            return MemoryStore.read(engine.store, stream, after, **more)
+
+        monkeypatch.setattr(engine.store, "read", noting)
+        if "nobody" in direction:
+            monkeypatch.setattr(client.service.bookmarks, "take", lambda _: None)
+        backwards = direction == "backwards"
+        asked = {"executionArn": handle.arn, "maxResults": 100, "reverseOrder": backwards}
+        pages, before, token = [], [], {}
+        while token is not None:
+            page = await client("GetExecutionHistory", **asked, **token)
+            pages.append(page["events"])
+            token = {"nextToken": page["nextToken"]} if "nextToken" in page else None
+            number = min(event["id"] for event in page["events"])
+            seq = next(event.seq for event in events if event.id == number)
+            before.append(seq - min(read))
+            read.clear()
+        whole = list(history(events))
+        assert [event for page in pages for event in page] == (whole[::-1] if backwards else whole)
+        assert len(pages) > 30
+        assert sum(behind > 2_000 for behind in before) <= 2, "the items, and their outputs joined"
+
+
+async def test_of_few_executions_it_is_remembered_what_lies_far_back(monkeypatch):
+    monkeypatch.setattr(recollections, "KEPT", 2)
+    async with Engine() as engine:
+        client = Client(engine)
+        machine = await engine.create("machine", DONE)
+        handles = [await engine.start(machine) for _ in range(4)]
+        for handle in handles:
+            await handle.result()
+            await client("GetExecutionHistory", executionArn=handle.arn, reverseOrder=True)
+        await client("GetExecutionHistory", executionArn=handles[2].arn, reverseOrder=True)
+        kept = [arn for arn, _ in client.service.recollections._kept]
+        assert kept == [handles[3].arn, handles[2].arn]
 
 
 async def test_pages_stay_while_events_are_appended(clock):

@@ -1,6 +1,7 @@
 """The log as AWS tells it: each event that is not silent becomes one event of GetExecutionHistory.
 
-No second book is kept. What an event leaves out (see `interpreter.facts`) is filled in by folding along.
+No second book is kept. What an event leaves out (see `interpreter.facts`) is filled in by folding along; a part of a
+history can be told without that (`excerpt`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from stepfold.interpreter import facts
 from stepfold.interpreter.execution import Execution
 from stepfold.interpreter.facts import Event
-from stepfold.interpreter.frames import Frame, Invocation
+from stepfold.interpreter.frames import Invocation
 from stepfold.language.resources import Resource, parse_resource
+from stepfold.query import values
 from stepfold.query.values import Value
 
 HistoryEvent: TypeAlias = dict[str, Any]
@@ -23,13 +25,19 @@ Details: TypeAlias = dict[str, Any]
 _WHOLE: Final[Details] = {"truncated": False}
 
 
-class _Seen(NamedTuple):
-    """What an event is told from: the frame after it, what it waited for before it, and the execution."""
+class Seen(NamedTuple):
+    """What an event is told from, beside its fact; what that has no use for need not be there.
 
-    execution: Execution
-    frame: Frame
-    task: Resource | None
-    call: Invocation | None
+    `value` is what the event gives or takes (the frame's latest value, where the fact leaves it out), `kind` the type
+    of the frame's state, `place` the frame's Map and its index there, `task` what its task asks for, `region` the
+    execution's.
+    """
+
+    value: Value = values.NULL
+    kind: str = ""
+    place: tuple[str, int] = ("", 0)
+    task: Resource | None = None
+    region: str = ""
 
 
 def history(events: Iterable[Event]) -> Iterator[HistoryEvent]:
@@ -62,12 +70,17 @@ class Projection:
             return None
         frame = before or execution.frames[event.frame]
         call = frame.waits if isinstance(frame.waits, Invocation) else waited
-        call = call if isinstance(call, Invocation) else None
-        task = parse_resource(call.resource) if call is not None else None
-        return _event(event, _Seen(execution, frame, task, call))
+        task, value = None, frame.value
+        if isinstance(call, Invocation):
+            task = parse_resource(call.resource)
+            if isinstance(event.fact, facts.TaskScheduled):
+                value = call.arguments
+        place = (frame.parent.state if frame.parent is not None else "", frame.index)
+        return tell(event, Seen(value, frame.kind, place, task, execution.started.region))
 
 
-def _event(event: Event, seen: _Seen) -> HistoryEvent:
+def tell(event: Event, seen: Seen) -> HistoryEvent:
+    """An event that is not silent, as AWS has it."""
     name, details = _TOLD[type(event.fact)](event.fact, seen)
     told: HistoryEvent = {
         "timestamp": event.at / 1000,
@@ -103,7 +116,7 @@ def _reason(fact: Any) -> Details:
 _Told: TypeAlias = tuple[str, Details | None]
 
 
-def _started(fact: facts.ExecutionStarted, _: _Seen) -> _Told:
+def _started(fact: facts.ExecutionStarted, _: Seen) -> _Told:
     given = {**_given(fact.input), "roleArn": fact.role}
     if fact.text is not None:
         given["input"] = fact.text
@@ -112,24 +125,24 @@ def _started(fact: facts.ExecutionStarted, _: _Seen) -> _Told:
     return "ExecutionStarted", given
 
 
-def _entered(fact: facts.StateEntered, seen: _Seen) -> _Told:
-    return f"{fact.kind}StateEntered", {"name": fact.name, **_given(seen.frame.input)}
+def _entered(fact: facts.StateEntered, seen: Seen) -> _Told:
+    return f"{fact.kind}StateEntered", {"name": fact.name, **_given(seen.value)}
 
 
-def _exited(fact: facts.StateExited, seen: _Seen) -> _Told:
-    made: Details = {"name": fact.name, **_made(seen.frame.value)}
+def _exited(fact: facts.StateExited, seen: Seen) -> _Told:
+    made: Details = {"name": fact.name, **_made(seen.value)}
     if fact.assigned is not None:
         made["assignedVariables"] = {name: _text(value) for name, value in fact.assigned.items()}
         made["assignedVariablesDetails"] = _WHOLE
-    return f"{seen.frame.kind}StateExited", made
+    return f"{seen.kind}StateExited", made
 
 
-def _not_evaluated(fact: facts.EvaluationFailed, _: _Seen) -> _Told:
+def _not_evaluated(fact: facts.EvaluationFailed, _: Seen) -> _Told:
     return "EvaluationFailed", {**_reason(fact), "location": fact.location, "state": fact.state}
 
 
-def _aborted(_: facts.StateAborted, seen: _Seen) -> _Told:
-    return f"{seen.frame.kind}StateAborted", None
+def _aborted(_: facts.StateAborted, seen: Seen) -> _Told:
+    return f"{seen.kind}StateAborted", None
 
 
 def _whose(task: Resource | None) -> Resource:
@@ -145,23 +158,21 @@ def _task(task: Resource) -> Details:
 _FAMILY: Final = {"Lambda": "LambdaFunction", "Activity": "Activity", "Task": "Task"}
 
 
-def _scheduled(fact: facts.TaskScheduled, seen: _Seen) -> _Told:
+def _scheduled(fact: facts.TaskScheduled, seen: Seen) -> _Told:
     task = _whose(seen.task)
-    arguments = seen.call.arguments if seen.call is not None else seen.frame.value
     limits: Details = {"timeoutInSeconds": fact.timeout, "heartbeatInSeconds": fact.heartbeat}
     if fact.role is not None:
         limits["taskCredentials"] = {"roleArn": fact.role}
     match task.family:
         case "Lambda":
             del limits["heartbeatInSeconds"]
-            return "LambdaFunctionScheduled", {"resource": fact.resource, **_given(arguments), **limits}
+            return "LambdaFunctionScheduled", {"resource": fact.resource, **_given(seen.value), **limits}
         case "Activity":
-            return "ActivityScheduled", {"resource": fact.resource, **_given(arguments), **limits}
-    region = seen.execution.started.region
-    return "TaskScheduled", {**_task(task), "region": region, "parameters": _text(arguments), **limits}
+            return "ActivityScheduled", {"resource": fact.resource, **_given(seen.value), **limits}
+    return "TaskScheduled", {**_task(task), "region": seen.region, "parameters": _text(seen.value), **limits}
 
 
-def _taken_on(fact: facts.TaskStarted, seen: _Seen) -> _Told:
+def _taken_on(fact: facts.TaskStarted, seen: Seen) -> _Told:
     task = _whose(seen.task)
     match task.family:
         case "Lambda":
@@ -171,44 +182,44 @@ def _taken_on(fact: facts.TaskStarted, seen: _Seen) -> _Told:
     return "TaskStarted", _task(task)
 
 
-def _submitted(fact: facts.TaskSubmitted, seen: _Seen) -> _Told:
+def _submitted(fact: facts.TaskSubmitted, seen: Seen) -> _Told:
     return "TaskSubmitted", {**_task(_whose(seen.task)), **_made(fact.output)}
 
 
-def _succeeded(fact: facts.TaskSucceeded, seen: _Seen) -> _Told:
+def _succeeded(fact: facts.TaskSucceeded, seen: Seen) -> _Told:
     task = _whose(seen.task)
     return f"{_FAMILY[task.family]}Succeeded", {**_task(task), **_made(fact.output)}
 
 
-def _failed(fact: facts.TaskFailed, seen: _Seen) -> _Told:
+def _failed(fact: facts.TaskFailed, seen: Seen) -> _Told:
     task = _whose(seen.task)
     return f"{_FAMILY[task.family]}Failed", {**_task(task), **_reason(fact)}
 
 
-def _timed_out(fact: facts.TaskTimedOut, seen: _Seen) -> _Told:
+def _timed_out(fact: facts.TaskTimedOut, seen: Seen) -> _Told:
     task = _whose(seen.task)
     return f"{_FAMILY[task.family]}TimedOut", {**_task(task), **_reason(fact)}
 
 
-def _iteration(name: str) -> Callable[[Any, _Seen], _Told]:
-    def tell(_: Any, seen: _Seen) -> _Told:
-        parent = seen.frame.parent
-        return name, {"name": parent.state if parent is not None else "", "index": seen.frame.index}
+def _iteration(name: str) -> Callable[[Any, Seen], _Told]:
+    def tell(_: Any, seen: Seen) -> _Told:
+        map_, index = seen.place
+        return name, {"name": map_, "index": index}
 
     return tell
 
 
-def _plain(name: str) -> Callable[[Any, _Seen], _Told]:
+def _plain(name: str) -> Callable[[Any, Seen], _Told]:
     return lambda _fact, _seen: (name, None)
 
 
-def _ended(name: str) -> Callable[[Any, _Seen], _Told]:
+def _ended(name: str) -> Callable[[Any, Seen], _Told]:
     return lambda fact, _seen: (name, _reason(fact))
 
 
-_TOLD: Final[dict[type, Callable[[Any, _Seen], _Told]]] = {
+_TOLD: Final[dict[type, Callable[[Any, Seen], _Told]]] = {
     facts.ExecutionStarted: _started,
-    facts.ExecutionSucceeded: lambda _, seen: ("ExecutionSucceeded", _made(seen.execution.root.value)),
+    facts.ExecutionSucceeded: lambda _, seen: ("ExecutionSucceeded", _made(seen.value)),
     facts.ExecutionFailed: _ended("ExecutionFailed"),
     facts.ExecutionAborted: _ended("ExecutionAborted"),
     facts.ExecutionTimedOut: _ended("ExecutionTimedOut"),

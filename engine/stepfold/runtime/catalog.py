@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -314,6 +314,33 @@ async def events(store: Store, arn: str, after: int = 0) -> AsyncIterator[Event]
             for event in facts.decode(record.body):
                 if event.seq > after:
                     yield event
+
+
+async def events_back(store: Store, arn: str, before: int) -> AsyncIterator[list[Event]]:
+    """The committed events of an execution's log before number `before`, newest first: a few, then more at a time."""
+    size = _FEW
+    while before > 1:
+        after = max(before - size, 1) - 1
+        some: list[Event] = []
+        async for records in store.read(stream_of(arn), after):
+            for record in records:
+                if record.first < before:
+                    some += facts.decode(record.body)
+            if records[-1].last >= before - 1:
+                break
+        yield [event for event in reversed(some) if after < event.seq < before]
+        before, size = after + 1, min(2 * size, _MANY)
+
+
+async def newest(store: Store, arn: str) -> int:
+    """The number of the newest committed event of an execution's log; 0 where there is none."""
+    async for records in store.read(stream_of(arn), reverse=True):
+        return records[0].last
+    return 0
+
+
+_FEW: Final = 256
+_MANY: Final = 8_192
 
 
 def _status(entry: Entry) -> Status:

@@ -1,4 +1,4 @@
-"""Where readers of histories have come to, so that a next page need not be folded from the log's start again."""
+"""Where readers of histories have come to, so that a next page is folded on from there."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ KEPT: Final = 32
 """So many are kept, the newest: each holds a fold."""
 
 Place: TypeAlias = tuple[str, int, int]
-"""An execution's ARN, when it was started (a name may come back), and the id of the last event that was told."""
+"""An execution's ARN, when it was started (a name may come back), and the number of the last event that was told."""
 
 
 class Bookmark(NamedTuple):
-    """A fold, the number of the last event in it, and that event, which was read to know that another page follows."""
+    """A fold, and the event that it ends with, if any: its number, and told, as it was read to see if more comes."""
 
     projection: Projection
     seq: int
-    ahead: HistoryEvent
+    ahead: HistoryEvent | None
 
 
 class Bookmarks:

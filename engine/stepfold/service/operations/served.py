@@ -1,4 +1,4 @@
-"""What every operation is given: the engine that is served, and how far readers of histories have come."""
+"""What every operation is given: the engine that is served, and where readers of histories have been."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from stepfold.runtime.engine import Engine
 from stepfold.service.wire.protocol import Condition
 
 from .bookmarks import Bookmarks
+from .recollections import RecollectionsOfMany
 
 
 class Served:
@@ -17,6 +18,7 @@ class Served:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.bookmarks = Bookmarks()
+        self.recollections = RecollectionsOfMany()
 
     @property
     def home(self) -> Home:
