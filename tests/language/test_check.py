@@ -182,6 +182,16 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
         machine(task(TimeoutSeconds=9, TimeoutSecondsPath="$.t")), SCHEMA,
         "There should only be one of the following fields: [TimeoutSeconds, TimeoutSecondsPath]", "/States/X",
     ),
+    "headers of an HTTP Task": (
+        machine(task(Resource="arn:aws:states:::http:invoke", Parameters={"Headers": {
+            "X-Fine": "1", "Authorization": "2", "Host.$": "$.host"}})), SCHEMA,
+        "The 'Headers' field contains unsupported values: [authorization, host]", "/States/X/Parameters",
+    ),
+    "headers of a call of API Gateway": (
+        machine(task(Resource="arn:aws:states:::apigateway:invoke.waitForTaskToken", QueryLanguage="JSONata",
+                     Arguments={"Headers": {"X-Amz-Date": ["{% $states.input %}"], "Token": [1]}})), SCHEMA,
+        "The 'Headers' field contains unsupported values: [x-amz-date]", "/States/X/Arguments",
+    ),
     "heartbeat": (
         machine(task(TimeoutSeconds=9, HeartbeatSeconds=9)), SCHEMA,
         "HeartbeatSeconds must be smaller than TimeoutSeconds", "/States/X/HeartbeatSeconds",

@@ -34,14 +34,14 @@ def machine(resource, arguments, **fields):
         "Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": arguments, "End": True, **fields}}}
 
 
-async def invoke(server, arguments, *, kind="http", allow=None, connections=None, url=None, services=False):
+async def invoke(server, arguments, *, kind="http", allow=None, connections=None, url=None, services=False, given=None):
     engine = Engine()
     allowed = [Allowed.read(host) for host in ([server.url] if allow is None else allow)]
     outside = Outside(services, allowed, {} if connections is None else load_connections(connections))
     reach(engine, outside)
     endpoint = {"ApiEndpoint": url or f"{server.url}/path", "Method": "POST"}
     async with engine:
-        handle = await engine.start(await engine.create("m", machine(f"{kind}:invoke", endpoint | arguments)))
+        handle = await engine.start(await engine.create("m", machine(f"{kind}:invoke", endpoint | arguments)), given)
         try:
             return await handle.result()
         finally:
@@ -57,7 +57,7 @@ async def failure(server, arguments, **options):
 async def test_a_request_and_its_answer():
     with Told(OK) as server:
         arguments = {
-            "Headers": {"X-One": "1", "X-Many": ["a", "b"], "Host": "elsewhere"},
+            "Headers": {"X-One": "1", "X-Many": ["a", "b"], "Content-Length": "7"},
             "QueryParameters": {"q": ["a b", "c"], "n": 1},
             "RequestBody": {"n": 1.50},
         }
@@ -135,6 +135,31 @@ async def test_what_is_no_request(arguments, field):
         assert error == "States.Runtime"
         assert cause.endswith(f"[The value of the field '{field}' has an invalid format]")
         assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("http", "Authorization"), ("http", "HOST"), ("http", "X-Amz-Date"), ("http", "x-forwarded-for"),
+     ("apigateway", "Www-Authenticate"), ("apigateway", "X-Amzn-Trace-Id"), ("apigateway", "via")],
+)
+async def test_headers_that_no_task_may_set(kind, name):
+    with Told(OK) as server:
+        arguments = {"Headers.$": "$.headers", "RequestBody": 1}
+        sent = {"headers": {"X-Fine": ["1"], name: ["2"]}}
+        error, cause = await failure(server, arguments, kind=kind, url=server.url, given=sent)
+        assert error == "States.Runtime"
+        assert cause.endswith(f"[The 'Headers' field contains unsupported values: [{name.lower()}]]")
+        assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("http", "X-Amazing"), ("http", "Www-Authenticate"), ("apigateway", "Date"), ("apigateway", "Origin")],
+)
+async def test_headers_that_others_may_not_set(kind, name):
+    with Told(OK) as server:
+        await invoke(server, {"Headers": {name: ["2"]}}, kind=kind, url=server.url)
+        assert {key.lower(): value for key, value in server.asked[0]["headers"].items()}[name.lower()] == "2"
 
 
 async def test_a_status_fails_the_task_and_retry_may_take_it():
@@ -247,7 +272,7 @@ def file(tmp_path):
 
 def by(name):
     arn = f"arn:aws:events:us-east-1:123456789012:connection/{name}/8d6a"
-    return {"Authentication": {"ConnectionArn": arn}, "Headers": {"Authorization": "none", "x-api-key": "none"}}
+    return {"Authentication": {"ConnectionArn": arn}, "Headers": {"x-api-key": "none"}}
 
 
 async def test_signing_in_by_a_file(file):
@@ -310,7 +335,7 @@ async def test_signing_in_with_a_token(file):
 
 KEY = Key("AKIDTESTING", "at least sixteen characters", ())
 SIGNED = {"Stage": "prod", "Path": "/orders/a b", "QueryParameters": {"q": ["b c", "a/ü"]}, "RequestBody": {"n": 1},
-          "Headers": {"X-One": ["a"], "Authorization": ["none"], "Date": ["then"]}, "AuthType": "IAM_ROLE"}
+          "Headers": {"X-One": ["a"], "Date": ["then"]}, "AuthType": "IAM_ROLE"}
 
 
 @pytest.fixture

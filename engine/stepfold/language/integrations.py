@@ -1,4 +1,4 @@
-"""The service integrations that a Task may name, and the patterns of waiting that each of their actions knows.
+"""The service integrations that a Task may name, how each of their actions may be waited for, and forbidden headers.
 
 Of `aws-sdk:` only the form is judged: its services and actions are those of AWS's SDK, and there are thousands.
 """
@@ -6,7 +6,7 @@ Of `aws-sdk:` only the form is judged: its services and actions are those of AWS
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .resources import Resource
 
@@ -74,3 +74,33 @@ def known(resource: Resource) -> bool:
         formed = _SDK_SERVICE.fullmatch(resource.kind) and _SDK_ACTION.fullmatch(resource.action)
         return bool(formed) and resource.suffix in _TOKEN
     return resource.suffix in INTEGRATIONS.get(resource.kind, {}).get(resource.action, ())
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+FORBIDDEN_HEADERS: Mapping[str, frozenset[str]] = {
+    "apigateway": _names(
+        "authorization connection content-md5 expect host max-forwards proxy-authenticate server te trailer "
+        "transfer-encoding upgrade via www-authenticate"
+    ),
+    "http": _names(
+        "a-im accept-charset accept-datetime accept-encoding authorization cache-control connection content-encoding "
+        "content-md5 date expect forwarded from host http2-settings if-match if-modified-since if-none-match if-range "
+        "if-unmodified-since max-forwards origin pragma proxy-authorization referer server te trailer "
+        "transfer-encoding upgrade via warning"
+    ),
+}
+"""What AWS's guide lists; `authorization` of `http`, which it leaves out, was seen refused in 2025."""
+_FORBIDDEN_PREFIXES = {"apigateway": ("x-forwarded", "x-amz"), "http": ("x-forwarded-", "x-amz-", "x-amzn-")}
+
+
+def forbidden_headers(service: str, names: Iterable[str]) -> str | None:
+    """What AWS says of the headers that a Task of this integration sets, where some of them are forbidden.
+
+    The words were seen at the creation of a machine, with one header; how several are told is unverified.
+    """
+    forbidden, prefixes = FORBIDDEN_HEADERS.get(service, frozenset()), _FORBIDDEN_PREFIXES.get(service, ())
+    found = [name for name in map(str.lower, names) if name in forbidden or name.startswith(prefixes)]
+    return f"The 'Headers' field contains unsupported values: [{', '.join(found)}]" if found else None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from stepfold.language.failures import ALL
+from stepfold.language.integrations import forbidden_headers
 from stepfold.language.limits import MAX_DELAY_SECONDS, MAX_SECONDS
 from stepfold.query.values import Json
 
@@ -47,6 +48,7 @@ from .variables import assign
 
 _P, _A = "JSONPath", "JSONata"
 _LANGUAGES = one_of(_P, _A)
+_INVOKES = re.compile(r"arn:[^:]*:states:[^:]*:[^:]*:(apigateway|http):invoke(?:\.waitForTaskToken)?")
 
 # -- Retry and Catch
 
@@ -195,6 +197,18 @@ def _task(view: View, state: Mapping[str, Json], place: str) -> None:
         and re.match(r"arn:[^:]*:states:[^:]*:[^:]*:activity:", called)
     ):
         view.error("The field 'Credentials' is not supported for activities", f"{place}/Credentials")
+    _headers(view, state, place)
+
+
+def _headers(view: View, state: Mapping[str, Json], place: str) -> None:
+    """What a request of the Task may not set, as far as it stands there; of the rest the Task fails (`work`)."""
+    field = "Arguments" if view.jsonata else "Parameters"
+    arguments, called = state.get(field), _INVOKES.fullmatch(str(state.get("Resource")))
+    headers = arguments.get("Headers") if isinstance(arguments, dict) else None
+    if called is not None and isinstance(headers, dict):
+        names = headers if view.jsonata else [name.removesuffix(".$") for name in headers]
+        if (wrong := forbidden_headers(called[1], names)) is not None:
+            view.error(wrong, f"{place}/{field}", focus=f"{place}/{field}/Headers")
 
 
 def _map(view: View, state: Mapping[str, Json], place: str) -> None:

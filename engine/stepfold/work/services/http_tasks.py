@@ -18,6 +18,8 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 import msgspec
 
 from stepfold.language.failures import RUNTIME
+from stepfold.language.integrations import forbidden_headers
+from stepfold.language.resources import parse_resource
 from stepfold.query.values import Json, Value, admit_tree, tree
 from stepfold.work.call import Call, TaskError, Unstartable
 
@@ -29,8 +31,8 @@ from .shaped import readable, written
 from .signatures import Signatures
 
 FORM: Final = "application/x-www-form-urlencoded"
-_OURS: Final = {"connection", "content-length", "host", "transfer-encoding", "upgrade"}
-"""Headers that a Task cannot set: they are the request's own."""
+_OURS: Final = {"content-length"}
+"""Headers that are the request's own: what a Task says of them is not heard."""
 _AUTHORISATIONS: Final = {"NO_AUTH": False, "IAM_ROLE": True, "RESOURCE_POLICY": True}
 """Whether a request is signed. By a resource policy AWS signs as itself, which nobody else can: here as by a role."""
 _RANGE: Final = "bytes=0-262144"
@@ -93,10 +95,14 @@ class HttpTasks:
         arguments = tree(call.arguments)
         reader = _api_gateway if ":apigateway:" in call.resource else _plain
         try:
-            return reader(arguments, self._agent)
+            wanted = reader(arguments, self._agent)
         except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as wrong:
             field = wrong.args[0] if isinstance(wrong, Malformed | KeyError) else "Parameters"
             raise Unstartable(call.arguments, invalid(field)) from None
+        # AWS's guide: the Task fails with States.Runtime. The words are those of a creation, unverified here.
+        if (why := forbidden_headers(parse_resource(call.resource).kind, [name for name, _ in wanted.headers])):
+            raise Unstartable(call.arguments, why)
+        return wanted
 
 
 def _without(secrets: list[str], answer: Answer) -> Answer:
