@@ -7,7 +7,12 @@ import shutil
 import subprocess
 import sys
 
+import anyio
 import pytest
+from tests.runtime.world import wait
+from tests.service.asking import Client
+
+from stepfold import Engine
 
 from .conftest import EXAMPLES
 
@@ -205,6 +210,29 @@ def test_stop_ends_what_nobody_runs_and_nothing_else(sf, write):
     assert sf("history", "y", "--json").stdout == before
     assert sf("stop", "x").exit_code == 0, "it has ended: nothing happens"
     assert sf("stop", "z").exit_code == 2
+
+
+def test_stop_ends_what_would_be_run_again_of_an_express_machine(sf):
+    async def start():
+        async with Engine("stepfold.db") as engine:
+            machine = await engine.create("machine", wait(100), type="EXPRESS")
+            told = [await Client(engine)("StartExecution", stateMachineArn=machine.arn, name=name, input='{"n": 1}')
+                    for name in ("one", "other")]
+        return [one["executionArn"] for one in told]
+
+    async def open_again():
+        async with Engine("stepfold.db") as engine:
+            return list(engine.runs)
+
+    one, other = anyio.run(start)
+    told = sf("stop", one, "--error", "Enough", "--cause", "by hand", "--json")
+    assert told.exit_code == 0
+    said = json.loads(told.stdout)
+    assert (said["executionArn"], said["status"], said["error"], said["cause"], said["input"]) == (
+        one, "ABORTED", "Enough", "by hand", '{"n": 1}')
+    assert sf("stop", one).stdout == "one  ABORTED\n", "it has ended: nothing happens"
+    assert anyio.run(open_again) == [other]
+    assert sf("stop", "one").exit_code == 2, "its name may be given again and again"
 
 
 def test_check(sf, write):

@@ -11,6 +11,7 @@ import anyio
 import pytest
 import structlog
 from tests.runtime.world import FUNCTION, YEAR, Around, asks, call, each, let_go_on, then, until, wait
+from tests.service.asking import Client
 
 from stepfold import Engine
 from stepfold.errors import CallerError, ExecutionAlreadyExists, ExecutionSetAside
@@ -342,5 +343,17 @@ async def test_one_that_is_set_aside_can_be_ended_while_no_engine_runs():
     await at_rest.stop(disk, handle.arn)
     assert (await catalog.describe(disk, handle.arn)).status == "ABORTED"
     assert not await quarantine.every(disk)
+
+
+async def test_one_of_an_express_machine_that_is_set_aside_can_be_ended_too():
+    disk = MemoryStore()
+    async with Engine(Around(disk)) as engine:
+        machine = await engine.create("machine", call(), type="EXPRESS")
+        arn = (await Client(engine)("StartExecution", stateMachineArn=machine.arn))["executionArn"]
+        await quarantine.put(disk, arn, quarantine.AsideRow("it was in the way"), 5)
+    assert (await at_rest.stop(disk, arn, error="Enough")).error == "Enough"
+    assert not await quarantine.every(disk)
+    async with Engine(Around(disk)) as engine:
+        assert not engine.runs
 
 

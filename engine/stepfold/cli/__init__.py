@@ -187,7 +187,10 @@ def history(name: str, store: str) -> None:
 @json_option
 @common
 def stop(name: str, error: str | None, cause: str | None, store: str) -> None:
-    """End an execution that no process runs now: its status becomes ABORTED."""
+    """End an execution that no process runs now: its status becomes ABORTED.
+
+    One of an EXPRESS machine, by its ARN, is not run again at the next start.
+    """
     from .commands import stop_one
 
     _do(stop_one, store, name, error, cause, as_json=settings().json)

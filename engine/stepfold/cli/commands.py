@@ -12,7 +12,7 @@ import msgspec
 
 from stepfold import names
 from stepfold.language.limits import Limits
-from stepfold.runtime import at_rest, catalog
+from stepfold.runtime import at_rest
 from stepfold.runtime.handle import Handle
 from stepfold.runtime.outside import Outside
 
@@ -109,8 +109,7 @@ async def resume_all(
 async def stop_one(store: str, name: str, error: str | None, cause: str | None, *, as_json: bool) -> Exit:
     """Stop an execution in a store that nobody runs."""
     async with running.writing(store, there=True) as opened:
-        arn = await at_rest.stop(opened, name, error=error, cause=cause)
-        one = await catalog.describe(opened, arn)
+        one = await at_rest.stop(opened, name, error=error, cause=cause)
     if as_json:
         _echo(described(one))
     else:

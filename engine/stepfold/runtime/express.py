@@ -8,7 +8,7 @@ then it never got on, as far as `claims` can know.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import anyio
 import msgspec
@@ -16,8 +16,9 @@ import structlog
 from msgspec import UNSET, Raw, UnsetType
 
 from stepfold.interpreter import signals
-from stepfold.interpreter.execution import Execution
+from stepfold.interpreter.execution import Execution, Status
 from stepfold.interpreter.facts import Event, ExecutionStarted
+from stepfold.language.failures import Failure
 from stepfold.language.limits import EXPRESS_SECONDS
 from stepfold.language.machine import Machine
 from stepfold.query.template import Moment
@@ -138,6 +139,23 @@ def entry(execution: Execution, redrives: int = 0) -> Entry:
 def row_of(entry: Entry) -> ExpressRow:
     """What the entry of an execution says."""
     return msgspec.json.decode(entry.data, type=ExpressRow)
+
+
+def aborted(entry: Entry, why: Failure, now: int) -> Entry:
+    """The entry of an execution that was stopped."""
+    row = msgspec.structs.replace(row_of(entry), error=why.error, cause=why.cause)
+    return msgspec.structs.replace(entry, status="ABORTED", ended=now, data=msgspec.json.encode(row))
+
+
+def described(entry: Entry) -> catalog.Description:
+    """All that is kept of an execution."""
+    row = row_of(entry)
+    started = row.started
+    return catalog.Description(
+        entry.key, started.name, started.machine, cast("Status", entry.status), entry.started, entry.ended,
+        catalog.given(started), None if isinstance(row.output, UnsetType) else bytes(row.output).decode(),
+        row.error, row.cause, started.definition,
+    )
 
 
 async def start(engine: Host, target: Target, wish: Wanted) -> Begun:
