@@ -10,6 +10,7 @@ from typing import Any
 from tests.language.definitions import Break, Place, blocks, states
 
 from stepfold.language.checking.diagnostics import Diagnostic
+from stepfold.language.checking.graph import distributed
 
 Json = Any
 Candidate = tuple[dict[str, Json], str]
@@ -172,13 +173,18 @@ def _end_and_next(whole: dict[str, Json], chance: random.Random) -> str | None:
 
 
 def _outer_variable(whole: dict[str, Json], chance: random.Random) -> str | None:
-    """Set in an inner scope what a state before the one around it has set."""
+    """Set in an inner scope what a state before the one around it has set; a distributed Map's children see nothing."""
     found = []
+    apart = [f"{one.at}/ItemProcessor/" for one in states(whole) if distributed(one.state.get("ItemProcessor"))]
     for outer in states(whole):
         names = [name.removesuffix(".$") for name in outer.state.get("Assign", ())]
         after = outer.state.get("Next")
         inside = f"{outer.block_at}/States/{after}/"
-        found += [(one, names) for one in states(whole) if names and after and one.at.startswith(inside)]
+        hidden = tuple(at for at in apart if at.startswith(inside))
+        found += [
+            (one, names) for one in states(whole)
+            if names and after and one.at.startswith(inside) and not one.at.startswith(hidden)
+        ]
     found = [(one, names) for one, names in found if one.state["Type"] not in ("Fail", "Succeed")]
     if not found:
         return None

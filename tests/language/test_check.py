@@ -47,6 +47,11 @@ def distributed(config: Json = None, **fields: Json) -> dict[str, Json]:
     return mapped(ItemProcessor={**BLOCK, "ProcessorConfig": config}, **fields)
 
 
+def processing(states: Json) -> dict[str, Json]:
+    block = distributed()["ItemProcessor"]
+    return mapped(ItemProcessor={**block, "StartAt": next(iter(states)), "States": states})
+
+
 def choice(rule: Json, **fields: Json) -> dict[str, Json]:
     states = {"X": {"Type": "Choice", "Choices": [rule], "Default": "End", **fields}, "End": END}
     return {"StartAt": "X", "States": states}
@@ -373,6 +378,19 @@ BAD: dict[str, tuple[Json, str, str, str | None]] = {
         "DUPLICATE_VARIABLE_NAME", "The variable name 'v' was already defined in a parent scope.",
         "/States/B/Branches[0]/States/C/Assign/v.$",
     ),
+    "variable of the iteration around": (
+        {"StartAt": "A", "States": {"A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "B"}, "B": mapped(
+            ItemProcessor={"StartAt": "C", "States": {"C": {**END, "Assign": {"v.$": "$"}}}})}},
+        "DUPLICATE_VARIABLE_NAME", "The variable name 'v' was already defined in a parent scope.",
+        "/States/B/ItemProcessor/States/C/Assign/v.$",
+    ),
+    "variable of the child around": (
+        machine(processing({
+            "D": {"Type": "Pass", "Assign": {"w": 1}, "Next": "E"},
+            "E": mapped(ItemProcessor={"StartAt": "F", "States": {"F": {**END, "Assign": {"w": 2}}}})})),
+        "DUPLICATE_VARIABLE_NAME", "The variable name 'w' was already defined in a parent scope.",
+        "/States/X/ItemProcessor/States/E/ItemProcessor/States/F/Assign/w",
+    ),
     "error output outside a catcher": (
         machine({**END, "Output": {"a": "{% $states.errorOutput.Error %}"}}, QueryLanguage="JSONata"),
         "UNSUPPORTED_JSONATA_EXPRESSION", "Field '$states.errorOutput' does not exist.", "/States/X/Output/a",
@@ -447,6 +465,11 @@ GOOD: dict[str, Json] = {
         "A": {"Type": "Parallel", "Next": "B", "Assign": {"v": 1}, "Branches": [
             {"StartAt": "C", "States": {"C": {**END, "Assign": {"v": 1}}}}]},
         "B": {**END, "Assign": {"v": 2}}}},
+    "variable of a child alone": {"StartAt": "A", "States": {  # a distributed Map's children see nothing from outside
+        "A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "B"},
+        "B": processing({"C": {"Type": "Pass", "Assign": {"v.$": "$"}, "Next": "D"}, "D": {
+            "Type": "Parallel", "End": True, "Branches": [
+                {"StartAt": "E", "States": {"E": {**END, "Assign": {"w.$": "$v"}}}}]}})}},
     "fail": machine({"Type": "Fail", "ErrorPath": "States.Format('{}', $.e)", "CausePath": "$.c"}),
     "jsonata": {
         "QueryLanguage": "JSONata", "StartAt": "C", "States": {

@@ -1,8 +1,9 @@
 """Variables over the blocks of a machine: a name is set in one scope at a time, and read where it can be seen.
 
 A block is a scope: the machine, a branch, what a Map does to its items. What a state of the block sets, with its rules
-and its catchers, belongs to it. The children of a distributed Map see nothing from outside. The codes and texts are
-AWS's at second hand: no recording shows them.
+and its catchers, belongs to it. The children of a distributed Map are executions of their own: they see nothing from
+outside, so no name there is taken (unverified: AWS's guide says that they see nothing, and of names only why they must
+differ where scopes see each other). The codes and texts are AWS's at second hand: no recording shows them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ from .references import used_variables
 
 def check_scopes(view: View, definition: Mapping[str, Json]) -> None:
     """Refuse names that a scope around has by then, and warn of names that nobody sets."""
-    _block(view, definition, "", lambda _: False, frozenset())
+    _block(view, definition, "", _nothing, frozenset())
+
+
+def _nothing(_variable: str) -> bool:
+    """Nothing is set around."""
+    return False
 
 
 def _block(
@@ -64,7 +70,10 @@ def _block(
                     message = f"Variable '{variable}' is possibly not defined."
                     view.warning("POSSIBLY_UNDEFINED_VARIABLE", message, where)
         for inner, where in inner_blocks(state, at):
-            _block(view, inner, where, partial(before, name), frozenset() if distributed(inner) else known)
+            if distributed(inner):
+                _block(view, inner, where, _nothing, frozenset())
+            else:
+                _block(view, inner, where, partial(before, name), known)
 
 
 def _sources(states: Mapping[str, Mapping[str, Json]]) -> dict[str, list[str]]:
