@@ -558,6 +558,19 @@ def test_a_failed_expression_can_be_tried_again_and_caught() -> None:
     assert tree(simulation.execution.root.value) == ["States.QueryEvaluationError", 1]
 
 
+@pytest.mark.parametrize(("assign", "output", "told_of"), [("none", "none", "Assign/v"), ("n", "none", "Output")])
+def test_where_a_state_fails_nothing_is_assigned_and_of_two_failures_one_is_told(
+    assign: str, output: str, told_of: str
+) -> None:
+    """Which of the two AWS tells of is not known."""
+    simulation = ran(block(P={
+        "Type": "Pass", **JSONATA, "Assign": {"v": f"{{% $states.input.{assign} %}}"},
+        "Output": f"{{% $states.input.{output} %}}", "End": True}), {"n": 1})
+    check(simulation, "2<0 PassStateEntered", "3<0 EvaluationFailed", "4<3 ExecutionFailed")
+    assert simulation.events[2].fact.location == told_of
+    assert not simulation.execution.root.variables
+
+
 def test_a_catcher_whose_own_expression_fails_catches_nothing() -> None:
     simulation = ran(block(T={
         **TASK, **JSONATA, "Arguments": "{% $states.input.none %}",

@@ -305,6 +305,11 @@ def test_numbers_are_doubles(expression, written):
         ("1 + $x * 1e308 * 10", None),
         ("$states.input.n / ($x - 7)", "Infinity"),
         ("-1e308 - 1e308", "-Infinity"),
+        ("5 % 0", "NaN"),
+        ("$states.input.n % ($x - 7)", "NaN"),
+        ("0 / 0", "NaN"),
+        ("9 * 7 % 0", "NaN"),
+        ("1e308 * 10 % 3", None),
         ("[1/0]", None),
         ("1/0 = 1", None),
     ],
@@ -314,6 +319,17 @@ def test_a_number_that_is_none_is_a_string_where_it_is_the_result(expression, wr
         assert cause(expression, moment).startswith("... threw an error during evaluation. D1001: ")
     else:
         assert value(expression, moment) == written
+
+
+@pytest.mark.parametrize("moment", [NOW, LATER])
+def test_null_that_no_division_gives_is_null(moment):
+    assert value("$states.input.n > 0 ? null : 5 % 0", moment) is None
+    assert value("[1, null][1]", moment) is None
+
+
+@pytest.mark.parametrize("expression", ["5 % 0 + 1", "1 + 5 % 0", "0 / 0 * 2"])
+def test_what_is_no_number_is_not_reckoned_with(expression):
+    assert cause(expression, NOW).startswith("... threw an error during evaluation. T200")
 
 
 # AWS's functions.

@@ -183,7 +183,11 @@ def too_large(what: str, did: str = "returned a result") -> Failure:
 def assigned(
     step: Step, execution: Execution, frame: Frame, value: Value, moment: Moment, result: Value | None = None
 ) -> Assigned:
-    """What the state's own Assign sets, over the value (JSONPath) or the state's input and result (JSONata)."""
+    """What the state's own Assign sets, over the value (JSONPath) or the state's input and result (JSONata).
+
+    It is asked for before Output everywhere. Neither sees what the other comes to (AWS's guide: they are evaluated in
+    parallel); which of the two AWS tells of where both fail is unverified.
+    """
     if step.assign is None:
         return None
     return set_by(execution, frame, "Assign", step.assign, shown(step, execution, frame, value, result), moment)

@@ -77,7 +77,10 @@ _ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
     "-": lambda one, other: one - other,
     "*": lambda one, other: one * other,
     "/": lambda one, other: one / other if other else math.copysign(math.inf, one),
+    "%": lambda one, other: math.fmod(one, other) if other else math.nan,
 }
+_DIVIDING: Final = frozenset({"/", "%"})
+_NO_NUMBER: Final = "NaN"
 _UNREADABLE: Final = "U1004"
 _RANGE: Final = "A number is out of range"  # a whole one, beyond a double: nothing else that is admitted is unreadable
 _CLOCK: Final = frozenset({"now", "millis"})
@@ -162,7 +165,7 @@ class Program:
                 raise
             return beyond
         if "r" in result:
-            return result["r"]
+            return _NO_NUMBER if result["r"] is None and self._divides() else result["r"]
         if self._kind is None:
             self._kind = self._wrapped(f"$type({self._source})")
         return FUNCTION if self._run(self._kind, data, moment).get("r") == "function" else UNDEFINED
@@ -217,6 +220,15 @@ class Program:
             return None
         found = _ARITHMETIC[sign](*map(float, sides))
         return None if math.isfinite(found) else "Infinity" if found > 0 else "-Infinity"
+
+    def _divides(self) -> bool:
+        """Whether the whole result is that of a division, or what is left of one: then null means that it is no number.
+
+        `5 % 0` and `0 / 0` are NaN in JSONata (in another operation they fail), for which the library gives null. That
+        AWS writes this one as it writes the infinite ones is unverified.
+        """
+        operation = last_operation(self._source)
+        return operation is not None and operation[1] in _DIVIDING
 
     def _wrapped(self, source: str) -> jlens.Expression:
         """The expression with its variables named and nothing as its context.

@@ -93,7 +93,7 @@ def last_operation(source: str) -> tuple[str, str, str] | None:
             if sign in _ADDING or (sign in _MULTIPLYING and (last is None or last.text not in _ADDING)):
                 last = token
         operand = not sign or sign in _CLOSING or (not operand and sign in _OPERANDS)
-    if last is None or last.text == "%":
+    if last is None:
         return None
     return source[: last.place], last.text, source[last.place + 1 :]
 
