@@ -269,6 +269,58 @@ async def test_what_a_model_of_bedrock_says_is_told_as_json(monkeypatch):
         assert server.asked[0]["body"] == '{"prompt":"?"}'
 
 
+async def test_what_a_model_is_told_and_says_may_lie_in_s3(monkeypatch):
+    prompt, said = b'{"prompt": "a long one"}', b'{"text": "' + b"x" * 300_000 + b'"}'
+    with Told((200, prompt), (200, said, {"Content-Type": "application/json"}), (200, b"")) as server:
+        at(server, monkeypatch)
+        result = await run(task("bedrock:invokeModel", {
+            "ModelId": "m", "Input": {"S3Uri": "s3://there/a/prompt 1.json"}, "Output": {"S3Uri": "s3://here/said"}}))
+        assert result == {"Body": "s3://here/said", "ContentType": "application/json"}
+        read, asked, written = server.asked
+        assert (read["method"], read["path"]) == ("GET", "/there/a/prompt%201.json")
+        assert (asked["path"], asked["body"]) == ("/model/m/invoke", prompt.decode())
+        assert (written["method"], written["path"].partition("?")[0]) == ("PUT", "/here/said")
+        assert said.decode() in written["body"]
+        assert written["headers"]["Content-Type"] == "application/json"
+
+
+async def test_only_the_input_of_a_model_in_s3(monkeypatch):
+    with Told((200, {"prompt": "?"}), (200, {"text": "yes"}, {"Content-Type": "application/json"})) as server:
+        at(server, monkeypatch)
+        result = await run(task("bedrock:invokeModel", {"ModelId": "m", "Input": {"S3Uri": "s3://there/p"}}))
+        assert result["Body"] == {"text": "yes"}
+        assert json.loads(server.asked[1]["body"]) == {"prompt": "?"}
+
+
+async def test_an_input_of_a_model_that_is_not_there(monkeypatch):
+    gone = b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
+    with Told((404, gone, {"Content-Type": "application/xml"})) as server:
+        at(server, monkeypatch)
+        arguments = {"ModelId": "m", "Input": {"S3Uri": "s3://there/p"}}
+        error, cause = await failure(task("bedrock:invokeModel", arguments))
+        assert error == "S3.NoSuchKeyException"
+        assert cause.startswith("The specified key does not exist. ")
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"Input": {"S3Uri": "https://there/p"}}, "The value of the field 'S3Uri' has an invalid format"),
+        ({"Input": {"S3Uri": "s3://there"}}, "The value of the field 'S3Uri' has an invalid format"),
+        ({"Body": {}, "Output": {"Bucket": "here"}}, "The value of the field 'S3Uri' has an invalid format"),
+        ({"Body": {}, "Input": {"S3Uri": "s3://there/p"}}, "The fields 'Body' and 'Input' cannot both be present"),
+    ],
+)
+async def test_what_is_no_place_of_a_model_s_input_or_output(monkeypatch, arguments, why):
+    with Told((200, {})) as server:
+        at(server, monkeypatch)
+        error, cause = await failure(task("bedrock:invokeModel", {"ModelId": "m", **arguments}))
+        assert error == "States.Runtime"
+        assert cause.endswith(f"could not be used to start the Task: [{why}]")
+        assert not server.asked
+
+
 async def test_a_repeated_call_has_the_same_client_token(monkeypatch, call):
     with Told((200, {"tasks": [], "failures": []})) as server:
         at(server, monkeypatch)

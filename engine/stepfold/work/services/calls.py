@@ -21,7 +21,7 @@ from stepfold.query.values import Json, NotAdmitted, Value, admit, admit_tree, t
 from stepfold.work.call import Call, TaskError, Unstartable
 from stepfold.work.functions import lambdas
 
-from . import faults, models, shaped
+from . import faults, models, shaped, stored
 from .clients import Clients
 from .converse import conversed
 
@@ -42,6 +42,8 @@ _CARRIED: Final = {("bedrock", "invokeModel"): "Body", ("lambda", "invoke"): "Pa
 """Members that carry JSON, which is told as such (AWS's guide and its examples)."""
 _CONVERSING: Final = ("bedrockagentcore", "invokeHarness")
 """What streams a conversation."""
+_STORING: Final = ("bedrock", "invokeModel")
+"""What may read its input from S3, and write its output there."""
 _BARE: Final = {"bedrock", "events"}
 """Optimised integrations that do not show the traces of the HTTP answer."""
 
@@ -64,6 +66,9 @@ class Services:
         asked = await anyio.to_thread.run_sync(models.operation, resource)
         if asked is None:
             raise TaskError(RUNTIME, f"The resource provided {call.resource} is not recognized.")
+        output = None
+        if (resource.kind, resource.action) == _STORING:
+            arguments, output = await self._fetched(call, arguments)
         spoken = models.SPOKEN.get((resource.kind, resource.action), ("@", "@"))
         parameters = _spoken(call, spoken[0], arguments)
         if by := models.BY_NAME.get((resource.kind, resource.action)):
@@ -73,7 +78,9 @@ class Services:
         _check_whole(resource, found)
         if (resource.kind, resource.action) == _CONVERSING:
             return conversed(found["Stream"])
-        if carrier := _CARRIED.get((resource.kind, resource.action)):
+        if output is not None:
+            found["Body"] = await self._kept(call, found, output)
+        elif carrier := _CARRIED.get((resource.kind, resource.action)):
             found[carrier] = _carried(found, carrier)
         if resource.kind.startswith(faults.SDK) or resource.kind in _BARE:
             return found
@@ -96,6 +103,30 @@ class Services:
         answer = await self._asked(asked, resource, model, parameters)
         found = shaped.result(asked.output, answer, epoch=not resource.kind.startswith(faults.SDK))
         return found, answer["ResponseMetadata"]
+
+    async def _fetched(self, call: Call, arguments: Json) -> tuple[Json, str | None]:
+        """The arguments with their input, where that is an object in S3; and the object that the output goes to."""
+        try:
+            apart = stored.stored(arguments)
+        except shaped.NotARequest as wrong:
+            raise Unstartable(call.arguments, str(wrong)) from None
+        if apart.input is None:
+            return apart.arguments, apart.output
+        found = await self._object(call, stored.READ, stored.named(apart.input))
+        return {**apart.arguments, "Body": found.get("Body", "")}, apart.output
+
+    async def _kept(self, call: Call, found: Mapping[str, Json], output: str) -> str:
+        """Put the body of an answer into S3; the reference that takes its place."""
+        kind = {"ContentType": found["ContentType"]} if "ContentType" in found else {}
+        await self._object(call, stored.WRITE, {**stored.named(output), "Body": found.get("Body", ""), **kind})
+        return output
+
+    async def _object(self, call: Call, resource: Resource, arguments: Json) -> dict[str, Json]:
+        asked = await anyio.to_thread.run_sync(models.operation, resource)
+        if asked is None:
+            raise AssertionError("botocore has no model of S3")
+        found, _ = await self.ask(call, resource, asked, arguments)
+        return found
 
     async def _id(self, call: Call, resource: Resource, by: models.ByName, arguments: Json) -> Json:
         """The id of what the arguments name."""
