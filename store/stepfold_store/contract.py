@@ -174,14 +174,18 @@ class Store(Protocol):
     location: str
     """The URL it was opened from."""
 
-    backlog: int
-    """How many writes were submitted and are not yet decided: what callers look at to slow down."""
-
-    backlog_bytes: int
-    """How much they carry, but for snapshots, which no caller can slow down."""
-
     orphaned: bool
     """Whether the process that wrote to it before went away without closing it: it was killed, or it crashed."""
+
+    @property
+    def backlog(self) -> int:
+        """How many writes were submitted and are not yet decided: what callers look at to slow down."""
+        ...
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How much they carry, but for snapshots, which no caller can slow down."""
+        ...
 
     def submit(
         self,

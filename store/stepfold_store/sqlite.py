@@ -1,9 +1,11 @@
 """The store on SQLite: one writer that gathers what was submitted into commits, readers that never disturb it.
 
-`submit` puts an append into the group that waits; a task takes the group when the commit before it is done, and has
-the writing connection's thread decide and write it in one transaction. That is one hop to the thread and one wake-up a
-group, however many appends it holds. aiosqlite's public calls would need a hop a statement (the two more per commit
-cost a quarter of the speed of `benchmarks/append.py`), hence `_execute`.
+`submit` puts an append into the group that is open. The writing connection's thread stays with the groups for as long
+as the store is open (one hop, `_write`): it takes the oldest as it is, decides and writes it in one transaction, tells
+the event loop of the commit, and takes the next. So the disk never waits for the loop while there is something to
+write, and a group costs the thread and the loop a wake-up each, however many appends it holds. aiosqlite's public calls
+would need a hop a statement (the two more per commit cost a quarter of the speed of `benchmarks/append.py`), hence
+`_execute`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any, TypeVar
 
 import aiosqlite
@@ -44,35 +48,68 @@ T = TypeVar("T")
 READERS = 2
 """Read-only connections of a store."""
 GROUP_BYTES = 8 << 20
-"""Bytes after which a waiting group is full and the next begins."""
+"""Bytes after which a group is full and the next begins."""
 WRITE_BYTES = 2 << 10
 """What a write weighs besides what it carries, so that a group of very many small ones is full too."""
 log = structlog.get_logger("stepfold.store")
 
 
 class _Group:
-    """What shares a commit, and the one wake-up of all who wait for it."""
+    """What shares a commit, filled by the event loop until it is full or the writer's thread takes it."""
 
-    __slots__ = ("carried", "decided", "items", "size", "wake")
+    __slots__ = ("carried", "closed", "decided", "lock", "size", "waiters", "writes")
 
     def __init__(self) -> None:
-        self.items: list[Append | Job] = []
+        self.writes: list[Append | Job] = []
+        self.waiters: list[asyncio.Future[None]] = []
         self.size = self.carried = 0
-        self.decided = False
-        self.wake = asyncio.Event()
+        self.closed = self.decided = False
+        self.lock = Lock()
+
+    def add(self, write: Append | Job, size: int, beside: int) -> bool:
+        """Add a write that carries `size` bytes, and `beside` that are no backlog; False if it is too late for that."""
+        with self.lock:
+            if self.closed:
+                return False
+            self.writes.append(write)
+        self.carried += size
+        self.size += size + beside + WRITE_BYTES
+        if self.size >= GROUP_BYTES:
+            self.closed = True
+        return True
+
+    def take(self) -> list[Append | Job]:
+        """All that was added; nothing is from now on."""
+        with self.lock:
+            self.closed = True
+        return self.writes
+
+    def decision(self) -> asyncio.Future[None]:
+        """What to wait on until all is decided. Whoever is cancelled meanwhile cancels this, and no write."""
+        self.waiters.append(waiter := asyncio.get_running_loop().create_future())
+        return waiter
+
+    def decide(self) -> None:
+        """Wake all who wait: each write has its outcome."""
+        self.decided = True
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
-class _Ticket(Append):
+_DECIDED = _Group()
+_DECIDED.closed = _DECIDED.decided = True
+
+
+class _Ticket(Append, eq=False, kw_only=True):
     """An append that can be awaited."""
 
-    __slots__ = ("group", "store")
-
     store: SqliteStore
-    group: _Group
+    group: _Group = _DECIDED
 
     def __await__(self) -> Generator[Any, Any, None]:
         if not self.group.decided:
-            yield from self.group.wake.wait().__await__()
+            yield from self.group.decision()
         if self.error is not None:
             self.store.told(self)
             raise self.error
@@ -95,7 +132,6 @@ class SqliteStore:
 
     def __init__(self, path: Path, location: str, durability: str, poll: float) -> None:
         self.location = location
-        self.backlog = self.backlog_bytes = 0
         self.orphaned = False
         self._path, self._durability, self._poll = path, durability, poll
         self._lock: sqlite_file.Lock | None = None
@@ -104,8 +140,9 @@ class SqliteStore:
         self._connection: aiosqlite.Connection | None = None
         self._writer: Writer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._group = _DECIDED
         self._groups: deque[_Group] = deque()
-        self._wake = asyncio.Event()
+        self._queue: SimpleQueue[_Group | None] = SimpleQueue()
         self._submitted = 0
         self._alarm = sqlite_file.WalAlarm(path)
         self._watched: dict[str, _Watched] = {}
@@ -129,8 +166,8 @@ class SqliteStore:
         for _ in range(READERS):
             self._readers.append(await sqlite_file.connect(self._path, read_only=True))
             await self._read(sqlite_file.check, self._path)
-        if self._writer is not None:
-            self._task = asyncio.create_task(self._write(self._writer))
+        if self._connection is not None and self._writer is not None:
+            self._task = asyncio.create_task(self._write(self._connection, self._writer))
 
     @staticmethod
     async def _hop(connection: aiosqlite.Connection, work: Callable[..., T], *arguments: Any) -> T:
@@ -149,6 +186,16 @@ class SqliteStore:
 
     # Writing
 
+    @property
+    def backlog(self) -> int:
+        """Writes not yet decided."""
+        return sum(len(group.writes) for group in self._groups)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What they carry."""
+        return sum(group.carried for group in self._groups)
+
     def submit(
         self,
         stream: str,
@@ -163,67 +210,61 @@ class SqliteStore:
         """Queue one append."""
         reached, size = check_append(expected, records)
         self._submitted += 1
-        ticket = _Ticket(stream, expected, records, reached, fence, entries, consumed, snapshot, self._submitted)
-        ticket.store = self
-        ticket.group = self._enqueue(ticket, size, len(snapshot or b""))
+        ticket = _Ticket(
+            stream, expected, records, reached, fence, entries, consumed, snapshot, self._submitted, store=self
+        )
+        ticket.group = self._enqueue(ticket, size, 0 if snapshot is None else len(snapshot))
         return ticket
 
-    def _enqueue(self, item: Append | Job, size: int, beside: int = 0) -> _Group:
+    def _enqueue(self, write: Append | Job, size: int, beside: int = 0) -> _Group:
         if self._reason is not None:
-            item.error = StoreClosed(self._reason, self._cause)
+            write.error = StoreClosed(self._reason, self._cause)
             return _DECIDED
-        groups = self._groups
-        if not groups or groups[-1].size >= GROUP_BYTES:
-            groups.append(_Group())
-            self._wake.set()
-        group = groups[-1]
-        group.items.append(item)
-        group.size += size + beside + WRITE_BYTES
-        group.carried += size
-        self.backlog += 1
-        self.backlog_bytes += size
-        return group
+        if not self._group.add(write, size, beside):
+            self._group = group = _Group()
+            group.add(write, size, beside)
+            self._groups.append(group)
+            self._queue.put(group)
+        return self._group
 
     async def _job(self, work: Callable[..., T], size: int, *arguments: Any) -> T:
         job = Job(work, arguments)
         group = self._enqueue(job, size)
         if not group.decided:
-            await group.wake.wait()
+            await group.decision()
         if job.error is not None:
             raise job.error
         result: T = job.result
         return result
 
-    async def _write(self, writer: Writer) -> None:
-        """Commit group after group; the first error ends it, and with it all writing."""
-        connection = self._connection
-        assert connection is not None  # noqa: S101
-        while True:
-            if not self._groups:
-                if self._closing is not None:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            group = self._groups.popleft()
-            try:
-                grown = await self._hop(connection, writer.commit, group.items)
-            except BaseException as error:
-                self._groups.appendleft(group)
-                self._give_up(error)
-                if not isinstance(error, Exception):
-                    raise
-                return
-            self._decide(group)
-            self._alarm.look()
-            if self._watched:
-                self._tell(grown)
+    async def _write(self, connection: aiosqlite.Connection, writer: Writer) -> None:
+        """Have the connection's thread write until the store closes; the first error ends it, and all writing."""
+        try:
+            await self._hop(connection, self._commit_all, writer, asyncio.get_running_loop())
+        except asyncio.CancelledError:  # the event loop ends, and nobody closed the store
+            self._reason = self._reason or f"{self._path} was not closed, and its event loop ends"
+            self._reject()
+            await self._hop(connection, int)  # until the thread has come back: it must not call on a closed loop
+            raise
+        except BaseException as error:
+            self._give_up(error)
+            if not isinstance(error, Exception):
+                raise
 
-    def _decide(self, group: _Group) -> None:
-        self.backlog -= len(group.items)
-        self.backlog_bytes -= group.carried
-        group.decided = True
-        group.wake.set()
+    def _commit_all(self, writer: Writer, loop: asyncio.AbstractEventLoop) -> None:
+        """What the connection's thread does: commit group after group, until None comes."""
+        for group in iter(self._queue.get, None):
+            grown = writer.commit(group.take())
+            loop.call_soon_threadsafe(self._committed, group, grown)
+
+    def _committed(self, group: _Group, grown: dict[str, int]) -> None:
+        if group.decided:  # the event loop ends, and all were told otherwise
+            return
+        self._groups.popleft()
+        group.decide()
+        self._alarm.look()
+        if self._watched:
+            self._tell(grown)
 
     def _give_up(self, error: BaseException) -> None:
         """Close for writing: what the failed commit left on the disk only a fresh open can tell."""
@@ -236,10 +277,15 @@ class SqliteStore:
             log.error("store_closed_for_writing", path=str(self._path), error=name, errno=errno)
 
     def _reject(self) -> None:
+        """Tell all who wait that nothing more is written, and take from the thread what it has not begun."""
+        with contextlib.suppress(Empty):
+            while True:
+                self._queue.get_nowait()
+        self._queue.put(None)
         for group in self._groups:
-            for item in group.items:
-                item.error = StoreClosed(self._reason or "", self._cause)
-            self._decide(group)
+            for write in group.take():
+                write.error = StoreClosed(self._reason or "", self._cause)
+            group.decide()
         self._groups.clear()
         for watched in self._watched.values():
             watched.wake.set()
@@ -392,7 +438,7 @@ class SqliteStore:
 
     async def _finish(self) -> None:
         self._reason = self._reason or "the store was closed"
-        self._wake.set()
+        self._queue.put(None)
         if self._task is not None:
             await asyncio.wait({self._task})
         self._reject()
@@ -404,10 +450,6 @@ class SqliteStore:
                 await self._connection.close()
         if self._lock is not None:
             self._lock.let_go()
-
-
-_DECIDED = _Group()
-_DECIDED.decided = True
 
 
 async def open_sqlite(path: Path, durability: Durability = "full", *, location: str = "") -> SqliteStore:

@@ -101,7 +101,10 @@ SELECT coalesce(max(key), 0) FROM stream;
 INSERT INTO stream (key, name) VALUES (?, ?);
 
 -- name: add_row
-INSERT INTO log (stream, first, last, at, body, first_id, last_id, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+-- One row; the writer repeats the last line for more. FAIL instead of ABORT: a transaction with a row that is refused is
+-- rolled back as a whole, so that SQLite need not keep what takes back one statement of it.
+INSERT OR FAIL INTO log (stream, first, last, at, body, first_id, last_id, checksum) VALUES
+(?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_entry
 INSERT INTO catalog (kind, key, parent, status, started, ended, due, data, stream) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
