@@ -92,6 +92,7 @@ class _Group:
     def decide(self) -> None:
         """Wake all who wait: each write has its outcome."""
         self.decided = True
+        self.writes = []  # their tickets refer to this group: together they would be garbage for the collector
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -173,8 +173,9 @@ class Writer:
         stream = append.stream
         head, doubts = self._heads.get(stream) or self._head(stream), bool(self.refusals)
         if append.expected != head.last or append.fence or doubts:
-            append.error = self._refusal(append, head)
-            if append.error is not None:
+            refusal = self._refusal(append, head)
+            if refusal is not None:
+                append.error = refusal
                 self.refusals.add(stream, append.reached, append.number)
                 return
         if head.key is None and (append.records or append.entries):  # entries are forgotten with their stream, too

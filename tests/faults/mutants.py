@@ -59,6 +59,12 @@ def acknowledged_before_the_commit(patch):
     patch(sqlite._Ticket, "__await__", lambda _: iter(()))
 
 
+@breaks("P1")
+def a_group_stays_open_while_it_is_written(patch):
+    """What is submitted meanwhile is acknowledged with it."""
+    patch(sqlite._Group, "take", lambda group: list(group.writes))
+
+
 @breaks("P7")
 def a_commit_is_tried_again(patch):
     commit = sqlite_rows.Writer.commit

@@ -243,6 +243,7 @@ def strikes(fault, call):
 TABLE: dict[str, tuple[int, str, Probe]] = {
     "synchronous_normal": (1, "test_what_was_acknowledged_outlives_a_loss_of_power", images),
     "acknowledged_before_the_commit": (1, "test_at_every_write_and_sync", strikes("kill", "fdatasync")),
+    "a_group_stays_open_while_it_is_written": (1, "test_at_every_write_and_sync", strikes("kill", "fdatasync")),
     "a_commit_is_tried_again": (1, "test_a_failed_sync_of_a_commit_is_never_tried_again",
                                 strikes("EIO", "fdatasync")),
     "a_full_disk_is_swallowed": (0, "test_a_file_that_may_not_grow", full_disks),
