@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from stepfold.language import states
 from stepfold.language.failures import QUERY_EVALUATION_ERROR, RUNTIME, Failure
 from stepfold.language.limits import DECISION_EVENTS
 from stepfold.query import values
@@ -72,8 +71,8 @@ def _no_array(step: Step, value: Value) -> Exception:
 
 
 def _concurrency(step: Step, frame: Frame, seen: Scope, moment: Moment) -> int:
-    if step.max_concurrency is None:
-        return dataflow.literal(step.of(states.Map).max_concurrency) or 0
+    if step.max_concurrency is None or isinstance(step.max_concurrency, int):
+        return step.max_concurrency or 0
     value = dataflow.whole(frame, step.max_concurrency, seen, moment)
     if value < 0:
         raise dataflow.wrong(step.max_concurrency, "MaxConcurrency cannot be negative.")

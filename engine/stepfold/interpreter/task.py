@@ -32,7 +32,6 @@ _TOKEN_BYTES = 16
 def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Moment) -> Facts:
     """Task, entered or tried again: ask the resource."""
     step = machine.steps[frame.state]
-    state = step.of(states.Task)
     resource = step.asked
     token = None
     if resource.pattern != "answer" or resource.outward:
@@ -45,13 +44,10 @@ def schedule(machine: Machine, execution: Execution, frame: Frame, moment: Momen
         lasting = frame.token or _token(execution, frame.seq, moment)  # (which event will ask is not known yet)
         raise dataflow.Wanted(wanted.field, wanted.template, wanted.scope, lasting) from None
     dataflow.within(execution, arguments, resource.sized, "provided parameters")
-    timeout, heartbeat = dataflow.literal(state.timeout_seconds), dataflow.literal(state.heartbeat_seconds)
-    if step.timeout is not None:
-        timeout = _seconds(execution, frame, step.timeout, moment)
     # Unverified: whether AWS refuses a HeartbeatSeconds that is computed to be no less than TimeoutSeconds. Here
     # it has no effect, for the time-out comes first.
-    if step.heartbeat is not None:
-        heartbeat = _seconds(execution, frame, step.heartbeat, moment)
+    timeout = _seconds(execution, frame, step.timeout, moment)
+    heartbeat = _seconds(execution, frame, step.heartbeat, moment)
     scheduled = facts.TaskScheduled(
         resource.arn,
         UNSET if arguments == frame.value else arguments,
@@ -155,7 +151,9 @@ def _whole_seconds(nanoseconds: int) -> int:
     return nanoseconds // 1_000_000_000 * 1000
 
 
-def _seconds(execution: Execution, frame: Frame, field: Computed, moment: Moment) -> int:
+def _seconds(execution: Execution, frame: Frame, field: Computed | int | None, moment: Moment) -> int | None:
+    if field is None or isinstance(field, int):
+        return field
     value = dataflow.whole(frame, field, dataflow.scope(execution, frame, frame.input), moment)
     if 1 <= value <= MAX_SECONDS:
         return value

@@ -217,7 +217,7 @@ class Trial:
             template = getattr(step, attribute)
             if template is None and attribute == "arguments" and step.type in {"Pass", "Task"} and not step.jsonata:
                 template = compile_path("$", field="Parameters")  # absent, it is shown all the same
-            if template is not None:
+            if template is not None and not isinstance(template, int):
                 changes[attribute] = _outside(template)
         if step.type == "Map" and self._reads(step):
             changes["items"] = _outside(_Constant(self.setting.read or EMPTY_ARRAY))

@@ -28,11 +28,8 @@ class Resource(NamedTuple):
     action: str
     pattern: Pattern = "answer"
     suffix: str = ""
-
-    @property
-    def outward(self) -> bool:
-        """Whether the answer comes from outside (a callback or an activity's worker) rather than from a worker here."""
-        return self.family == "Activity" or self.pattern == "waitForTaskToken"
+    outward: bool = False
+    """Whether the answer comes from outside (a callback or an activity's worker) rather than from a worker here."""
 
     @property
     def sized(self) -> str:
@@ -55,12 +52,13 @@ def parse_resource(text: str) -> Resource:
         return Resource(text, "Lambda", "lambda", arn.resource.split(":")[1])
     if arn.service == "states":
         if arn.resource.startswith("activity:"):
-            return Resource(text, "Activity", "activity", arn.resource.split(":", 1)[1])
+            return Resource(text, "Activity", "activity", arn.resource.split(":", 1)[1], outward=True)
         if found := _INTEGRATION.match(arn.resource):
             suffix = found["pattern"] or ""
             if suffix in ("", "sync", "sync:2", "waitForTaskToken"):
                 pattern: Pattern = "answer"
                 if suffix:
                     pattern = "waitForTaskToken" if suffix == "waitForTaskToken" else "sync"
-                return Resource(text, "Task", found["service"], found["action"], pattern, suffix)
+                outward = pattern == "waitForTaskToken"
+                return Resource(text, "Task", found["service"], found["action"], pattern, suffix, outward)
     raise ValueError(f"{text!r} names no resource that a Task can call")

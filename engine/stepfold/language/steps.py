@@ -84,11 +84,11 @@ class Step:
     items: Computed | Template | None = None
     seconds: Computed | None = None
     timestamp: Computed | None = None
-    timeout: Computed | None = None
-    heartbeat: Computed | None = None
+    timeout: Computed | int | None = None
+    heartbeat: Computed | int | None = None
     error: Computed | None = None
     cause: Computed | None = None
-    max_concurrency: Computed | None = None
+    max_concurrency: Computed | int | None = None
     tolerated_count: Computed | None = None
     tolerated_percentage: Computed | None = None
     batch_items: Computed | None = None
@@ -171,8 +171,8 @@ def _flow(step: Step, state: states.Pass | states.Task | states.Wait | states.Pa
         step.arguments = _template(step, state.arguments, "Arguments")
     if isinstance(state, states.Task):
         step.resource = parse_resource(state.resource)
-        step.timeout = _computed(step, state.timeout_seconds, state.timeout_seconds_path, "TimeoutSeconds")
-        step.heartbeat = _computed(step, state.heartbeat_seconds, state.heartbeat_seconds_path, "HeartbeatSeconds")
+        step.timeout = _whole(step, state.timeout_seconds, state.timeout_seconds_path, "TimeoutSeconds")
+        step.heartbeat = _whole(step, state.heartbeat_seconds, state.heartbeat_seconds_path, "HeartbeatSeconds")
         step.credentials = _template(step, state.credentials, "Credentials")
 
 
@@ -182,7 +182,7 @@ def _map(step: Step, state: states.Map) -> None:
     elif state.items is not UNSET:
         items = tree(state.items)
         step.items = _computed(step, items, None, "Items") or jsonata.DIALECT.compile(items, "Items")
-    step.max_concurrency = _computed(step, state.max_concurrency, state.max_concurrency_path, "MaxConcurrency")
+    step.max_concurrency = _whole(step, state.max_concurrency, state.max_concurrency_path, "MaxConcurrency")
     count, percentage = state.tolerated_failure_count, state.tolerated_failure_percentage
     step.tolerated_count = _computed(step, count, state.tolerated_failure_count_path, "ToleratedFailureCount")
     step.tolerated_percentage = _computed(
@@ -223,6 +223,11 @@ def _computed(step: Step, written: object, path: str | None, field: str) -> Comp
     if step.jsonata:
         return jsonata.compile_expression(str(written), field) if jsonata.is_expression(written) else None
     return None if path is None else jsonpath.compile_path(path, field=f"{field}Path")
+
+
+def _whole(step: Step, written: int | str | None, path: str | None, field: str) -> Computed | int | None:
+    """Likewise, or the number that is written (a text that is no expression is another query language's)."""
+    return written if isinstance(written, int) else _computed(step, written, path, field)
 
 
 def _words(step: Step, written: str | None, path: str | None, field: str) -> Computed | None:
