@@ -191,3 +191,21 @@ def test_the_hook_takes_definitions(name, taken):
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert hook["entry"] == "stepfold check"
     assert bool(re.search(hook["files"], name)) is taken
+
+
+def test_nothing_is_quoted_of_files_that_a_template_names_elsewhere(sf, here, tmp_path_factory):
+    """A template may be a stranger's, and so may be the eyes on the report."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "secret.yaml"
+    elsewhere.write_text("password: hunter2\nkey: @hunter3\n")
+    beside = here / "beside.yaml"
+    beside.write_text("kind: shown\nkey: @shown\n")
+    for source, word in ((elsewhere, "hunter"), (beside, "shown")):
+        template = here / "template.yaml"
+        template.write_text(
+            "Resources:\n  Flow:\n    Type: AWS::Serverless::StateMachine\n"
+            f"    Properties: {{DefinitionUri: '{source}'}}\n"
+        )
+        told = sf("check", template)
+        assert told.exit_code == 2
+        assert source.name in told.output
+        assert (word in told.output) == (source == beside)

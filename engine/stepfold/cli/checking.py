@@ -60,8 +60,8 @@ def check_file(file: Path, ignored: Collection[str] = ()) -> Report:
         machines, project = find_machines(file)
     except (ProjectError, InvalidDefinition) as error:
         source, span = _place(error, file)
-        return Report(file, [_checked(None, source, [Finding(one, span) for one in unreadable(error)], ignored)])
-    return Report(file, [_checked(one.name, one.source, _findings(one), ignored) for one in machines], project)
+        return Report(file, [_checked(file, None, source, [Finding(one, span) for one in unreadable(error)], ignored)])
+    return Report(file, [_checked(file, one.name, one.source, _findings(one), ignored) for one in machines], project)
 
 
 def exit_code(reports: Collection[Report], *, strict: bool) -> Exit:
@@ -72,8 +72,17 @@ def exit_code(reports: Collection[Report], *, strict: bool) -> Exit:
     return Exit.FAILED if strict and any(one.findings for one in machines) else Exit.OK
 
 
-def _checked(name: str | None, source: Path, findings: list[Finding], ignored: Collection[str]) -> Checked:
+def _checked(
+    file: Path, name: str | None, source: Path, findings: list[Finding], ignored: Collection[str]
+) -> Checked:
+    """What is told of one machine; lines are quoted of files below the one that was asked about, or below here.
+
+    A template of a stranger may name any file that may be read here, and the report may be read by the stranger.
+    """
     kept = [found for found in findings if found.diagnostic.code not in ignored]
+    here = [Path.cwd(), file.resolve().parent]
+    if not any(source.resolve().is_relative_to(folder) for folder in here):
+        return Checked(name, source, "", kept)
     try:
         return Checked(name, source, read_file(source), kept)
     except ProjectError:

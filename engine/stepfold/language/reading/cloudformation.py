@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from stepfold.language.reading.kinds import FUNCTION, HERE, KINDS, ROLE
-from stepfold.language.reading.notation import NOTHING, ProjectError, Tree
+from stepfold.language.reading.notation import MAX_CHARACTERS, NOTHING, ProjectError, Tree
 from stepfold.names import Home
 
 STACK_NAME = "stepfold"
+MOST_CALLS = 100_000
+"""How many references are written out for one template: those in what they refer to count each time."""
 _SUB = re.compile(r"\$\{(!?)([^${}]+)\}")
 _NAME = re.compile(r"\s*[A-Za-z0-9]+(?:(?:::|\.)[A-Za-z0-9-]+)*\s*")
 
@@ -59,6 +61,7 @@ class Stack:
         self._warnings: dict[str, None] = {}
         self._given = self._checked(given)
         self._under_way: set[str] = set()
+        self._calls = self._characters = 0
 
     @property
     def warnings(self) -> list[str]:
@@ -68,6 +71,16 @@ class Stack:
     def warn(self, message: str) -> None:
         """Note something that the reader of the template should know."""
         self._warnings[f"{self.source}: {message}"] = None
+
+    def spend(self, characters: int = 0) -> None:
+        """Pay for a reference, or for the text that it comes to. Raises ProjectError where a template grows too much.
+
+        References to references double with each of them.
+        """
+        self._calls += not characters
+        self._characters += characters
+        if self._calls > MOST_CALLS or self._characters > MAX_CHARACTERS:
+            raise ProjectError(f"{self.source}: its references, written out, come to more than is read of any template")
 
     def guess(self, name: str, stands: str, message: str) -> str:
         """What stands for something that only AWS or the caller could tell: readable text with a warning."""
@@ -181,6 +194,7 @@ class Stack:
 
     def judge(self, rule: Tree) -> bool:
         """Whether a condition, as written, holds."""
+        self.spend()
         match rule:
             case {"Fn::Equals": [left, right]}:
                 return self.text(left) == self.text(right)
@@ -202,8 +216,11 @@ class Stack:
         function = INTRINSICS.get(name)
         if function is None:
             return self.guess(name, name, f"{name} is not carried out; the text {name!r} stands in its place")
+        self.spend()
         try:
-            return function(self, argument)
+            made = function(self, argument)
+            self.spend(len(made) if isinstance(made, str) else 1)
+            return made
         except Misfit:
             message = f"{name} does not take {_short(argument)}; the text {name!r} stands in its place"
             return self.guess(name, name, message)
@@ -312,6 +329,11 @@ def _sub(stack: Stack, argument: Tree) -> str:
             raise Misfit
 
     def put(found: re.Match[str]) -> str:
+        made = value(found)
+        stack.spend(len(made))
+        return made
+
+    def value(found: re.Match[str]) -> str:
         literal, name = found[1], found[2].strip()
         if literal:
             return f"${{{found[2]}}}"
@@ -340,7 +362,9 @@ def _join(stack: Stack, argument: Tree) -> str:
         case [str(between), parts]:
             found = stack.resolve(parts)
             if isinstance(found, list):
-                return between.join(map(as_text, found))
+                texts = list(map(as_text, found))
+                stack.spend(len(between) * len(texts) + sum(map(len, texts)))
+                return between.join(texts)
     raise Misfit
 
 

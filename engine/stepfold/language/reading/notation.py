@@ -22,7 +22,12 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 MAX_DEPTH = 150
 MAX_NODES = 500_000
 """How much a file may come to when its aliases are written out; real templates stay far below a tenth of it."""
+FILE_BYTES = 16 << 20
+"""The longest file that is read; AWS takes templates and definitions of a megabyte."""
+MAX_CHARACTERS = 16 << 20
+"""How long a text may become by what is put into it."""
 
+_TOO_MUCH = f"comes to more than {MAX_NODES} values; write its aliases out sparingly"
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9_.:-]+)\}")
 _BARE = re.compile(r'"(?:[^"\\]|\\.)*"|(\$\{[A-Za-z0-9_.:-]+\})', re.DOTALL)
 _BARE_PLACEHOLDER = re.compile(r"[:\[,]\s*(\$\{[A-Za-z0-9_.:-]+\})")
@@ -51,6 +56,19 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 -- PyYAML's own way: a table of the class
     fill: Mapping[str, str] = NOTHING
+    merged = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Write out what `<<` merges into a mapping, unless all merges together come to more than a file may."""
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if isinstance(part, yaml.MappingNode):
+                        self.flatten_mapping(part)
+                        self.merged += len(part.value)
+                    if self.merged > MAX_NODES:
+                        raise yaml.constructor.ConstructorError(None, None, _TOO_MUCH, node.start_mark)
+        super().flatten_mapping(node)
 
     def construct_text(self, node: yaml.ScalarNode) -> Any:
         """The text of a scalar, its placeholders replaced."""
@@ -87,9 +105,13 @@ _Loader.add_multi_constructor("!", _Loader.construct_short)
 
 
 def read_file(path: Path) -> str:
-    """The text of a project's file; raises ProjectError where there is none."""
+    """The text of a project's file; raises ProjectError where there is none, or too much of it."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES + 1)
+        if len(data) > FILE_BYTES:
+            raise ProjectError(f"{path}: is longer than {FILE_BYTES} bytes")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise ProjectError(f"{path}: no such file{_near(path)}") from None
     except UnicodeDecodeError as error:
@@ -105,12 +127,10 @@ def read_tree(text: str, source: object, fill: Mapping[str, str] = NOTHING) -> T
     """
     if text.lstrip().startswith(("{", "[")):
         try:
-            return _plain(_json(text), source)
+            return _plain(_json(text, source), source)
         except json.JSONDecodeError as error:
             if str(source).endswith(".json"):
                 raise _at(source, error.lineno, error.colno, f"not JSON: {error.msg}") from None
-        except RecursionError:
-            raise ProjectError(f"{source}: nests deeper than {MAX_DEPTH} levels") from None
     try:
         return _plain(_yaml(text, fill), source)
     except yaml.MarkedYAMLError as error:
@@ -142,6 +162,8 @@ def definition_text(text: str, source: object, fill: Mapping[str, str] = NOTHING
     that leaves no JSON (a value with quotes inside a string) are the values escaped. JSON text is otherwise untouched.
     With `left_open` a placeholder that nothing is known of may stand without quotes, and becomes a text.
     """
+    if fill and len(text) + sum(len(fill.get(name, "")) for name in placeholders(text)) > MAX_CHARACTERS:
+        raise ProjectError(f"{source}: with its placeholders filled in it has more than {MAX_CHARACTERS} characters")
     if not text.lstrip().startswith("{"):
         return write(_object(read_tree(text, source, fill), source))
     problem: json.JSONDecodeError | None = None
@@ -150,15 +172,13 @@ def definition_text(text: str, source: object, fill: Mapping[str, str] = NOTHING
         if left_open:
             filled = _BARE.sub(lambda found: f'"{found[1]}"' if found[1] else found[0], filled)
         try:
-            json.loads(filled)
+            _json(filled, source, strict=True)
         except json.JSONDecodeError as error:
             problem = problem or error
-        except RecursionError:
-            raise ProjectError(f"{source}: nests deeper than {MAX_DEPTH} levels") from None
         else:
             return filled
     try:
-        return write(_object(_json(fill_in(text, fill)), source))  # raw line breaks inside strings
+        return write(_object(_json(fill_in(text, fill), source), source))  # raw line breaks inside strings
     except json.JSONDecodeError:
         if str(source).endswith((".yaml", ".yml")):
             return write(_object(read_tree(text, source, fill), source))
@@ -190,8 +210,16 @@ def _near(path: Path) -> str:
     return f"; there is {', '.join(near)}" if near else ""
 
 
-def _json(text: str) -> Tree:
-    return json.loads(text, strict=False)  # published templates break lines inside strings
+def _json(text: str, source: object, *, strict: bool = False) -> Tree:
+    """Published templates break lines inside strings. Raises JSONDecodeError, and ProjectError for what is too much."""
+    try:
+        return json.loads(text, strict=strict)
+    except json.JSONDecodeError:
+        raise
+    except RecursionError:
+        raise ProjectError(f"{source}: nests deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise ProjectError(f"{source}: not JSON: {error}") from None
 
 
 def _yaml(text: str, fill: Mapping[str, str]) -> Tree:
@@ -211,7 +239,7 @@ def _plain(tree: Tree, source: object) -> Tree:
         nonlocal left
         left -= 1
         if left < 0:
-            raise ProjectError(f"{source}: comes to more than {MAX_NODES} values; write its aliases out sparingly")
+            raise ProjectError(f"{source}: {_TOO_MUCH}")
         if depth > MAX_DEPTH:
             raise ProjectError(f"{source}: nests deeper than {MAX_DEPTH} levels")
         if isinstance(value, dict):
