@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -12,9 +12,11 @@ from stepfold.errors import ExecutionDoesNotExist
 from stepfold.interpreter import facts
 from stepfold.interpreter.execution import Execution, Status
 from stepfold.interpreter.facts import Event
-from stepfold_store.contract import Damaged, Entry, Store
+from stepfold_store.contract import Damaged, Entry, Store, StoreError
 
 from .lately import Committed
+
+Row = TypeVar("Row")
 
 EXECUTION = "execution"
 MACHINE = "machine"
@@ -152,6 +154,22 @@ class Description(NamedTuple):
     definition: str
 
 
+class EntryDamaged(Damaged):
+    """An entry of the catalog that is not what was written; what has a log has it still."""
+
+    def __init__(self, entry: Entry, what: str) -> None:
+        StoreError.__init__(self, f"the catalog's entry of {entry.key} cannot be read: {what}")
+        self.stream, self.event, self.what = f"{entry.kind}:{entry.key}", 0, what
+
+
+def row_of(entry: Entry, kind: type[Row]) -> Row:
+    """What an entry says beside its times and status. Raises EntryDamaged."""
+    try:
+        return msgspec.json.decode(entry.data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:  # (SQLite keeps whatever it is given)
+        raise EntryDamaged(entry, str(error)) from error
+
+
 def stream_of(arn: str) -> str:
     """The stream that holds an execution's log."""
     return f"execution:{arn}"
@@ -169,12 +187,12 @@ def activity_entry(arn: str, row: ActivityRow, created: int) -> Entry:
 
 def activity_row(entry: Entry) -> ActivityRow:
     """The reverse."""
-    return msgspec.json.decode(entry.data, type=ActivityRow)
+    return row_of(entry, ActivityRow)
 
 
 def machine_row(entry: Entry) -> MachineRow:
     """The reverse."""
-    return msgspec.json.decode(entry.data, type=MachineRow)
+    return row_of(entry, MachineRow)
 
 
 def part_entry(arn: str, machine: str, row: VersionRow | AliasRow, created: int) -> Entry:
@@ -221,8 +239,8 @@ def execution_entry(execution: Execution) -> Entry:
 
 
 def execution_row(entry: Entry) -> ExecutionRow:
-    """What an execution's entry says beside its times and status."""
-    return msgspec.json.decode(entry.data, type=ExecutionRow)
+    """What an execution's entry says beside its times and status. Raises EntryDamaged."""
+    return row_of(entry, ExecutionRow)
 
 
 def machine_of(entry: Entry) -> str:
@@ -256,8 +274,11 @@ async def all_entries(
 
 
 def summary(entry: Entry) -> Summary:
-    """An execution's entry, for a list."""
-    row = execution_row(entry)
+    """An execution's entry, for a list; one that is damaged keeps no list from being told."""
+    try:
+        row = execution_row(entry)
+    except EntryDamaged:
+        row = ExecutionRow(entry.key.rpartition(":")[2], "")
     return Summary(entry.key, row.name, row.machine or entry.parent, _status(entry), entry.started, entry.ended)
 
 

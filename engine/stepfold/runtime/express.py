@@ -138,7 +138,7 @@ def entry(execution: Execution, redrives: int = 0) -> Entry:
 
 def row_of(entry: Entry) -> ExpressRow:
     """What the entry of an execution says."""
-    return msgspec.json.decode(entry.data, type=ExpressRow)
+    return catalog.row_of(entry, ExpressRow)
 
 
 def aborted(entry: Entry, why: Failure, now: int) -> Entry:

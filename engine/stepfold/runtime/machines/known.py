@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import msgspec
+import structlog
 
 from stepfold.errors import ServiceQuotaExceeded, StateMachineDeleting
 from stepfold.language import limits
 from stepfold.runtime import catalog
 from stepfold.runtime.catalog import AliasRow, MachineRow, VersionRow
 from stepfold_store.contract import Entry, Store
+
+logger = structlog.get_logger(__name__)
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -94,22 +97,42 @@ def entry_of(part: Version | Alias, machine: str) -> Entry:
 
 
 async def load_all(store: Store) -> tuple[dict[str, Known], list[Entry]]:
-    """Every machine that the store has, and the tombstones that were met."""
+    """Every machine that the store has, and the tombstones that were met.
+
+    What is damaged, and what belongs to no machine any more, is passed over, and said: the others go on.
+    """
     dead: list[Entry] = []
     found: dict[str, Known] = {}
     async for entry in _living(store, catalog.MACHINE, dead):
-        row = catalog.machine_row(entry)
-        found[entry.key] = Known(entry.key, row, entry.started, entry.status == catalog.DELETING)
+        with _passed_over():
+            row = catalog.machine_row(entry)
+            found[entry.key] = Known(entry.key, row, entry.started, entry.status == catalog.DELETING)
     async for entry in _living(store, catalog.VERSION, dead):
-        version = Version(entry.key, msgspec.json.decode(entry.data, type=VersionRow), entry.started)
-        found[entry.parent].versions[version.row.number] = version
+        with _passed_over():
+            version = Version(entry.key, catalog.row_of(entry, VersionRow), entry.started)
+            _owner(found, entry).versions[version.row.number] = version
     async for entry in _living(store, catalog.ALIAS, dead):
-        alias = Alias(entry.key, msgspec.json.decode(entry.data, type=AliasRow), entry.started)
-        found[entry.parent].aliases[alias.row.name] = alias
+        with _passed_over():
+            alias = Alias(entry.key, catalog.row_of(entry, AliasRow), entry.started)
+            _owner(found, entry).aliases[alias.row.name] = alias
     for kind in (catalog.TAGS, catalog.ACTIVITY):  # read when asked for; here only for the dead among them
         async for _ in _living(store, kind, dead):
             pass
     return found, dead
+
+
+@contextlib.contextmanager
+def _passed_over() -> Iterator[None]:
+    try:
+        yield
+    except catalog.EntryDamaged as error:
+        logger.error("passed over", reason=str(error))  # noqa: TRY400  (it says all)
+
+
+def _owner(found: Mapping[str, Known], entry: Entry) -> Known:
+    if (known := found.get(entry.parent)) is None:
+        raise catalog.EntryDamaged(entry, f"there is no machine {entry.parent}")
+    return known
 
 
 async def _living(store: Store, kind: str, dead: list[Entry]) -> AsyncIterator[Entry]:

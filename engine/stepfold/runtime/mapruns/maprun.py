@@ -295,8 +295,10 @@ class MapRun:
             self._note(RunFailing(why.error, why.cause))  # (so that no change of settings saves it half-way)
 
     def _note(self, said: Said) -> None:
+        """Make it so, at the moment that is written: what is written together has one."""
+        at = self._ledger.at if self._unwritten else max(self._host.clock.now(), self._ledger.at)
         self._unwritten.append(said)
-        self._ledger.apply(max(self._host.clock.now(), self._ledger.at), said)
+        self._ledger.apply(at, said)
 
     async def _write(self) -> None:
         """Have all that was noted be durable."""

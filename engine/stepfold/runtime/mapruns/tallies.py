@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from stepfold.interpreter.ledger import Count, Ledger, Said, decode, encode
+from stepfold.runtime import catalog
 from stepfold_store.contract import Entry, Record, Store
 
 MAP_RUN: Final = "mapRun"
@@ -82,7 +83,7 @@ def entry(arn: str, ledger: Ledger) -> Entry:
 
 def row_of(entry: Entry) -> MapRunRow:
     """What a map run's entry says beside its times and status."""
-    return msgspec.json.decode(entry.data, type=MapRunRow)
+    return catalog.row_of(entry, MapRunRow)
 
 
 async def find(store: Store, arn: str) -> Found | None:

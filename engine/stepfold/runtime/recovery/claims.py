@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Final
 
 import msgspec
+import structlog
 
 from stepfold.interpreter import effects
 from stepfold.interpreter.execution import Execution
@@ -23,6 +24,8 @@ from stepfold.interpreter.facts import Reattempted
 from stepfold.interpreter.signals import Attend, Evaluate, Invoke
 from stepfold.runtime import catalog
 from stepfold_store.contract import Entry, Store, StoreClosed
+
+logger = structlog.get_logger(__name__)
 
 KIND: Final = "claims"
 MOST: Final = 3
@@ -55,7 +58,11 @@ class Claims:
         entry = await self._store.entry(KIND, KIND)
         if entry is None:
             return
-        row = self._written = msgspec.json.decode(entry.data, type=_Row)
+        try:
+            row = self._written = catalog.row_of(entry, _Row)
+        except catalog.EntryDamaged as error:
+            logger.error("what was claimed is not known any more", reason=str(error))  # noqa: TRY400  (it says all)
+            return
         if not self._store.orphaned:
             self._claims = {arn: row.claims[arn] for arn in row.given_up if arn in row.claims}
         elif row.trial:

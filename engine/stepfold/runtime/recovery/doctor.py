@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from stepfold.interpreter import facts, snapshots
 from stepfold.interpreter.execution import Execution
 from stepfold.runtime import catalog
@@ -17,12 +15,11 @@ from stepfold.runtime.mapruns import tallies
 from stepfold_store import Damaged, Entry, Snapshot, Store, StoreError, open_reader, open_store
 from stepfold_store.sqlite_check import EMPTY, check_file
 
+from . import entries as listed
 from . import quarantine
 from .quarantine import SetAside
 
 _EXECUTION = catalog.stream_of("")
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
-"""What is no JSON, or not of the shape that it should have, or not even text."""
 
 
 class Broken(NamedTuple):
@@ -80,14 +77,16 @@ async def examine(location: str) -> Examination:
             kept = await _snapshot(store, arn)
             if kept is None and catalog.stream_of(arn) in checked.snapshots and await _is_open(store, arn):
                 useless.append(arn)
-            read, wrong = await _examine(store, arn, entries.get(arn), kept)
+            read, wrong, other = await _examine(store, arn, entries.get(arn), kept)
             events += read
+            problems += other
             if wrong is None:
                 executions += 1
             else:
                 broken.append(wrong)
         for name in others:
             problems += await _other(store, name)
+        problems += [wrong async for wrong in listed.without_logs(store)]
         aside = await _aside(store, problems)
         kept_well = len(checked.snapshots) - len(useless)
         return Examination(problems, broken, aside, executions, events, checked.texts, kept_well, useless)
@@ -124,11 +123,7 @@ async def _entries(store: Store, problems: list[str]) -> dict[str, Entry]:
     try:
         async for entry in catalog.all_entries(store, catalog.EXECUTION):
             found[entry.key] = entry
-            try:
-                catalog.execution_row(entry)
-            except UNREADABLE as error:
-                problems.append(f"the catalog's entry of {entry.key} cannot be read: {error}")
-    except (StoreError, *UNREADABLE) as error:
+    except StoreError as error:
         problems.append(f"the catalog cannot be read to its end: {error}")
     return found
 
@@ -138,10 +133,11 @@ async def _other(store: Store, stream: str) -> list[str]:
     kind, _, key = stream.partition(":")
     try:
         if kind == tallies.MAP_RUN:
-            await tallies.fold(store, key)
-        else:
-            async for _ in store.read(stream):
-                pass
+            return await _map_run(store, key)
+        async for _ in store.read(stream):
+            pass
+    except catalog.EntryDamaged as error:
+        return [str(error)]
     except Damaged as error:
         return [f"{stream} is damaged at event {error.event}: {error.what}"]
     except Exception as error:  # noqa: BLE001  (whatever it is, the others are to be looked at too)
@@ -152,16 +148,57 @@ async def _other(store: Store, stream: str) -> list[str]:
 async def _aside(store: Store, problems: list[str]) -> list[SetAside]:
     try:
         return list((await quarantine.every(store)).values())
-    except (StoreError, *UNREADABLE) as error:
+    except StoreError as error:
         problems.append(f"the list of executions that are set aside cannot be read: {error}")
         return []
 
 
+async def _map_run(store: Store, arn: str) -> list[str]:
+    before = await store.entry(tallies.MAP_RUN, arn)
+    while True:
+        ledger = await tallies.fold(store, arn)
+        entry = await store.entry(tallies.MAP_RUN, arn)
+        if entry != before:  # an engine runs the store: what was read belongs to neither
+            before = entry
+        elif entry is None:
+            return [f"the catalog has no entry of {arn}"]
+        elif wrong := listed.of_map_run(entry, ledger):
+            return [_unlike(entry, wrong)]
+        else:
+            return []
+
+
+def _unlike(entry: Entry, fields: Sequence[str]) -> str:
+    return f"the catalog's entry of {entry.key} is not what its log comes to: {', '.join(fields)}"
+
+
 async def _examine(
     store: Store, arn: str, entry: Entry | None, kept: Snapshot | None
+) -> tuple[int, Broken | None, list[str]]:
+    """How many events of an execution are sound, what is wrong with its log or snapshot, and what with its entry."""
+    while True:
+        execution = Execution()
+        whole, broken = await _fold(store, arn, entry, kept, execution)
+        try:
+            now = await store.entry(catalog.EXECUTION, arn)
+        except StoreError:  # which was told already
+            return whole, broken, []
+        if now == entry:
+            break
+        entry = now  # an engine runs the store: what was read belongs to neither
+    if broken is not None or entry is None:
+        return whole, broken, []
+    try:
+        wrong = listed.of_execution(entry, execution)
+    except catalog.EntryDamaged as error:
+        return whole, None, [str(error)]
+    return whole, None, [_unlike(entry, wrong)] if wrong else []
+
+
+async def _fold(
+    store: Store, arn: str, entry: Entry | None, kept: Snapshot | None, execution: Execution
 ) -> tuple[int, Broken | None]:
-    """How many events of an execution are sound, and what is wrong with it, or with what its snapshot says of it."""
-    execution = Execution()
+    """Fold a log; how many of its events are sound, and what is wrong with it, or with what its snapshot says of it."""
     whole = 0
 
     def wrong(event: int, what: str) -> tuple[int, Broken]:
@@ -183,16 +220,6 @@ async def _examine(
         return wrong(1, "its log is not there")
     if entry is None:
         return wrong(whole + 1, "the catalog has no entry of it")
-    # The log was read after the catalog: an engine that runs the store may have ended or redriven it in between.
-    ended = entry.ended is not None and execution.redrives <= _redrives(entry)
-    if ended and execution.status == "RUNNING":
+    if entry.ended is not None and execution.status == "RUNNING":
         return wrong(whole + 1, f"the catalog says {entry.status}, but the end of its log is missing")
     return whole, None
-
-
-def _redrives(entry: Entry) -> int:
-    """How often the catalog says it was redriven; -1 where the row cannot be read, which was told already."""
-    try:
-        return catalog.execution_row(entry).redrives
-    except UNREADABLE:
-        return -1

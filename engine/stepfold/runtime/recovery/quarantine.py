@@ -80,5 +80,8 @@ async def give_back(store: Store, name_or_arn: str, at: int) -> str:
 
 
 def _read(entry: Entry) -> SetAside:
-    row = msgspec.json.decode(entry.data, type=AsideRow)
+    try:
+        row = catalog.row_of(entry, AsideRow)
+    except catalog.EntryDamaged:
+        row = AsideRow("the entry that says why is damaged")
     return SetAside(entry.key, entry.started, row.reason, row.event)
