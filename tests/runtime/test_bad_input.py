@@ -6,7 +6,7 @@ import threading
 
 import anyio
 import pytest
-from tests.runtime.world import DONE, call, caught, each, until
+from tests.runtime.world import DONE, call, caught, each, until, wait
 
 from stepfold import Engine, ExecutionFailed, Limits, TaskError
 from stepfold.errors import InvalidDefinition, InvalidExecutionInput
@@ -188,6 +188,34 @@ async def test_a_handler_that_fails(function, error, cause):
         assert await (await engine.start(await engine.create("good", call("good")))).result() == "good"
         assert not engine.failed
         assert engine._idle()
+
+
+@pytest.mark.parametrize("limits", [Limits.aws(), Limits.local()])
+async def test_no_more_is_told_of_a_failure_than_the_api_carries(limits):
+    """Whoever words it: a handler, a worker, a Fail state, a stop; a Catch sees no more either."""
+    async with Engine(limits=limits) as engine:
+
+        @engine.work("work")
+        async def work(event):
+            raise TaskError("E" * 1_000, "c" * 1_000_000)
+
+        machine = await engine.create("caught", caught())
+        seen = await (await engine.start(machine)).result()
+        assert (len(seen["Error"]), len(seen["Cause"])) == (256, 32_768)
+        for definition in (call(), {"QueryLanguage": "JSONata", "StartAt": "F", "States": {"F": {
+            "Type": "Fail", "Error": "{% $pad('', 300, 'E') %}", "Cause": "{% $pad('', 32768, 'c') & 'more' %}",
+        }}}):
+            handle = await engine.start(await engine.create("fails", definition, replace=True))
+            with pytest.raises(ExecutionFailed):
+                await handle.result()
+            ended = await engine.describe(handle.arn)
+            assert (ended.error, ended.cause) == ("E" * 256, "c" * 32_768)
+            for event in [event async for event in handle.events()]:
+                assert len(str(event)) < 40_000
+        handle = await engine.start(await engine.create("waits", wait(10**6)))
+        await handle.stop(error="E" * 257, cause="c" * 32_769)
+        ended = await engine.describe(handle.arn)
+        assert (ended.error, ended.cause) == ("E" * 256, "c" * 32_768)
 
 
 async def test_a_worker_that_answers_no_json():

@@ -116,6 +116,8 @@ class Record:
             number = 0 if fact.silent else execution.ids + 1
             if number and number == self.full_at:
                 raise HistoryFull
+            if type(fact) in facts.WORDED:
+                fact = facts.within(fact, execution.started.limits)  # noqa: PLW2901
             event = Event(seq, number, previous, seq if fact.opens else about.seq, self.at, fact)
             execution.apply(event)
             self.events.append(event)
@@ -137,6 +139,8 @@ class Record:
         """Record the end from outside the chain (a stop, the machine's time-out), or at the ceiling of events."""
         execution = self.execution
         previous = execution.ids if linked else 0
+        if type(fact) in facts.WORDED:
+            fact = facts.within(fact, execution.started.limits)
         event = Event(execution.version + 1, execution.ids + 1, previous, execution.root.seq, self.at, fact)
         execution.apply(event)
         self.events.append(event)

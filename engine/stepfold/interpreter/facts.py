@@ -16,7 +16,7 @@ Three rules keep the log small and whole:
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias, get_args
+from typing import Any, ClassVar, TypeAlias, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -442,6 +442,18 @@ Fact: TypeAlias = (
 )
 
 FACTS: tuple[type[_Fact], ...] = get_args(Fact)
+WORDED: frozenset[type[_Fact]] = frozenset(kind for kind in FACTS if "cause" in kind.__struct_fields__)
+"""Those that tell an error and its cause."""
+
+
+def within(fact: Any, limits: Limits) -> Any:
+    """A fact of those, its error and its cause cut to what an execution may record."""
+    error, cause = fact.error, fact.cause
+    if len(error or "") <= limits.error_characters and len(cause or "") <= limits.cause_characters:
+        return fact
+    return msgspec.structs.replace(
+        fact, error=error and error[: limits.error_characters], cause=cause and cause[: limits.cause_characters]
+    )
 
 
 class Event(msgspec.Struct, array_like=True, frozen=True, gc=False):

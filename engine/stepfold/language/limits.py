@@ -61,6 +61,8 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `payload` is in bytes of UTF-8 (an Assign has the same limit), `history` in AWS events (None: no ceiling),
     `map_frames` the iterations of one inline Map that may be open at once when its MaxConcurrency says nothing.
+    Of an error's name and of its cause no more is recorded, or seen by a Catch, than so many characters: AWS's API
+    carries no longer ones, in any answer.
     """
 
     profile: str = "aws"
