@@ -142,6 +142,33 @@ async def test_a_body_without_end_is_not_read_to_its_end(service):
     assert sent < 10
 
 
+async def test_all_bodies_together_have_a_bound(service):
+    """Many who send much and slowly, or wait for long, do not fill the memory: others are told to come again."""
+    async with client(app(service, held_bytes=1000, body_seconds=10)) as http, anyio.create_task_group() as group:
+        taken, more = anyio.Event(), anyio.Event()
+
+        async def slow():
+            yield b" " * 900
+            taken.set()
+            await more.wait()
+            yield b" " * 90 + b"{}"
+
+        answers = []
+
+        async def send():
+            answers.append(await http.post("/", **ask("ListStateMachines", b"") | {"content": slow()}))
+
+        group.start_soon(send)
+        await taken.wait()
+        small, large = (json.dumps({"stateMachineArn": MACHINE}).encode().ljust(size) for size in (95, 300))
+        told(await http.post("/", **ask("StartExecution", large)), 400, "ThrottlingException")
+        assert (await http.post("/", **ask("StartExecution", small))).status_code == 200
+        more.set()
+        while not answers:
+            await anyio.lowlevel.checkpoint()
+        assert (await http.post("/", **ask("StartExecution", large))).status_code == 200
+
+
 async def test_a_body_that_never_comes(service):
     async def stalled():
         yield b"{"

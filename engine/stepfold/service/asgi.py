@@ -31,6 +31,8 @@ SYNC: Final = "sync-"
 """What SDKs put before the host of StartSyncExecution and TestState."""
 BODY_SECONDS: Final = 20.0
 """How long a client may take to send a body."""
+HELD_BYTES: Final = 256 * 1_048_576
+"""What the bodies of all requests may come to that are not answered yet."""
 
 
 def app(
@@ -40,6 +42,7 @@ def app(
     hosts: Iterable[str] = (),
     body_bytes: int = BODY_BYTES,
     body_seconds: float = BODY_SECONDS,
+    held_bytes: int = HELD_BYTES,
     now: Callable[[], datetime] | None = None,
 ) -> Starlette:
     """The app of a service; `hosts` are further names it goes by (`*`: any). Its door is `app.state.door`."""
@@ -57,7 +60,7 @@ def app(
         condition = await service.health()
         return JSONResponse({"status": "ready"}) if condition.writes else JSONResponse(condition.plain(), 503)
 
-    api: ASGIApp = _Api(door, body_bytes, body_seconds)
+    api: ASGIApp = _Api(door, body_bytes, body_seconds, held_bytes)
     routes = [
         Route("/", api),
         Route("/health", health),
@@ -130,25 +133,42 @@ class _Hosts:
         return False
 
 
+class _Body:
+    """The body of one request: how much of it is held, and all of it once it has come."""
+
+    __slots__ = ("held", "whole")
+
+    def __init__(self) -> None:
+        self.held = 0
+        self.whole: bytes | None = None
+
+
 class _Api:
     """The API as an ASGI app: reads the body within its bounds, and hands the call to the door."""
 
-    def __init__(self, door: Door, body_bytes: int, body_seconds: float) -> None:
+    def __init__(self, door: Door, body_bytes: int, body_seconds: float, held_bytes: int) -> None:
         self._door = door
         self._bytes = body_bytes
         self._seconds = body_seconds
+        self._room = held_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         headers = _headers(scope)
+        body = _Body()
         try:
-            body = await self._body(headers, receive)
+            await self._read(headers, receive, body)
+            if body.whole is not None:  # else the client has gone
+                await self._answer(scope, headers, body.whole, receive, send)
         except Refusal as refusal:
             await _send(send, self._door.refuse(refusal), close=True)
-            return
-        if body is None:  # the client has gone
-            return
+        finally:
+            self._room += body.held
+
+    async def _answer(
+        self, scope: Scope, headers: dict[str, str], body: bytes, receive: Receive, send: Send
+    ) -> None:
         raw = scope.get("raw_path") or scope["path"].encode()
         path = raw.decode("latin-1").partition("?")[0]
         query = scope["query_string"].decode("latin-1")
@@ -160,7 +180,7 @@ class _Api:
 
         await _send(send, await self._door.answer(call, gone))
 
-    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes | None:
+    async def _read(self, headers: dict[str, str], receive: Receive, body: _Body) -> None:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > self._bytes:
             raise self._too_large()
@@ -168,26 +188,34 @@ class _Api:
         if first["type"] == "http.request" and not first.get("more_body"):
             whole: bytes = first.get("body", b"")
             if len(whole) <= self._bytes:
-                return whole
+                self._hold(body, len(whole))
+                body.whole = whole
+                return
         try:
             with anyio.fail_after(self._seconds):
-                return await self._rest(first, receive)
+                await self._rest(first, receive, body)
         except TimeoutError:
             told = f"The body did not arrive within {self._seconds:g} seconds"
             raise Refusal("RequestTimeoutException", told, status=408) from None
 
-    async def _rest(self, message: Message, receive: Receive) -> bytes | None:
-        read, body = 0, []
+    async def _rest(self, message: Message, receive: Receive, body: _Body) -> None:
+        parts = []
         while message["type"] == "http.request":
             chunk: bytes = message.get("body", b"")
-            read += len(chunk)
-            if read > self._bytes:
+            if body.held + len(chunk) > self._bytes:
                 raise self._too_large()
-            body.append(chunk)
+            self._hold(body, len(chunk))
+            parts.append(chunk)
             if not message.get("more_body"):
-                return b"".join(body)
+                body.whole = b"".join(parts)
+                return
             message = await receive()
-        return None
+
+    def _hold(self, body: _Body, size: int) -> None:
+        if size > self._room:
+            raise Refusal("ThrottlingException", "Rate exceeded: too much is asked for at once")
+        self._room -= size
+        body.held += size
 
     def _too_large(self) -> Refusal:
         told = f"The body is larger than {self._bytes} bytes"
