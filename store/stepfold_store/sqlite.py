@@ -26,7 +26,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from stepfold_store import sqlite_file, sqlite_rows
+from stepfold_store import sqlite_file, sqlite_rows, sqlite_wal
 from stepfold_store.contract import (
     Durability,
     Entry,
@@ -156,6 +156,8 @@ class SqliteStore:
         if durability is not None:
             sqlite_file.prepare(self._path)
             self._lock = sqlite_file.lock(self._path)
+            if durability == "full":  # else a loss of power may well take commits out of the midst
+                await anyio.to_thread.run_sync(sqlite_wal.refuse, self._path)
             sqlite_file.warn_of_loss(self._path, self._lock)
             self.orphaned = self._lock.orphaned
             self._connection = await sqlite_file.connect(self._path, read_only=False)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import anyio.to_thread
 
-from stepfold_store import sqlite_file
+from stepfold_store import sqlite_file, sqlite_wal
 from stepfold_store.sqlite_rows import SQL, UNREADABLE, with_snapshots
 
 MOST_PROBLEMS = 100
@@ -52,6 +52,7 @@ def _check(path: Path) -> FileCheck:
     with sqlite_file.explained(path), closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
         sqlite_file.check(db, path)
         problems += _schema(db)
+        problems += [f"{lost}" for lost in [sqlite_wal.lost(path)] if lost is not None]
         # Each part by itself: where one cannot be read, the others may still have something to tell.
         try:
             found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({MOST_PROBLEMS})")]

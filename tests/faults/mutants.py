@@ -9,8 +9,10 @@ import itertools
 import os
 import shutil
 import sqlite3
+from contextlib import nullcontext
 
 import anyio
+from anyio.lowlevel import checkpoint
 from msgspec import structs
 from tests.laws import test_mutants as law_mutants
 
@@ -22,13 +24,16 @@ from stepfold.names import read_token
 from stepfold.runtime import starting
 from stepfold.runtime.callbacks import Callbacks
 from stepfold.runtime.clock import SystemClock
+from stepfold.runtime.machines import known
+from stepfold.runtime.recovery import entries
 from stepfold.runtime.runs import folding
 from stepfold.runtime.runs.run import Run
+from stepfold.runtime.timers import Timers
 from stepfold.service import door, serving
 from stepfold.service.operations import served
 from stepfold.service.wire import protocol
 from stepfold.service.wire.protocol import Condition
-from stepfold_store import sqlite, sqlite_file, sqlite_rows
+from stepfold_store import sqlite, sqlite_file, sqlite_rows, sqlite_wal
 from stepfold_store.memory import MemoryStore
 
 TABLE = {}
@@ -180,6 +185,54 @@ def a_reader_keeps_its_place_open(patch):
     patch(sqlite_rows.Reading, "_rows", kept)
 
 
+@breaks("P3", "P8")
+def no_version_is_checked_in_the_file(patch):
+    patch(sqlite_rows.Writer, "_refusal", lambda *_: None)
+
+
+@breaks("P8")
+def an_old_fence_is_let_in(patch):
+    refusal = sqlite_rows.Writer._refusal
+
+    def unfenced(writer, append, head):
+        append.fence = 0
+        return refusal(writer, append, head)
+
+    patch(sqlite_rows.Writer, "_refusal", unfenced)
+
+
+@breaks("P7")
+def who_goes_away_takes_the_write_along(patch):
+    """Whoever is cancelled while an append waits for its commit has it taken back."""
+    waited = sqlite._Ticket.__await__
+
+    def unshielded(ticket):
+        try:
+            yield from waited(ticket)
+        except BaseException:
+            if ticket in ticket.group.items:
+                ticket.group.items.remove(ticket)
+            raise
+
+    patch(sqlite._Ticket, "__await__", unshielded)
+
+
+@breaks("P15")
+def a_damaged_log_beside_the_file_is_cut_short(patch):
+    """As SQLite does it: the rest is forgotten, and written over."""
+    patch(sqlite_wal, "refuse", lambda _: None)
+
+
+@breaks("P15")
+def what_the_catalog_says_is_believed(patch):
+    patch(entries, "of_execution", lambda *_: [])
+
+
+@breaks("P15")
+def a_damaged_entry_stops_everything(patch):
+    patch(known, "_passed_over", nullcontext)
+
+
 # --- the runtime ------------------------------------------------------------------------------------------------------
 
 
@@ -302,6 +355,32 @@ def a_clock_that_was_set_is_believed_late(patch):
             await changed.wait()
 
     patch(SystemClock, "wait", wait)
+
+
+@breaks("P9", "P10")
+def the_flag_is_lowered_after_the_look(patch):
+    """What wakes the keeper of timers is lowered after it looked at them, and not before."""
+    keep = Timers.keep
+
+    class Late:
+        def __init__(self, clock):
+            self.now, self._wait = clock.now, clock.wait
+
+        async def wait(self, until, changed):
+            await checkpoint()
+            if changed.is_set():
+                changed = timers._changed = anyio.Event()
+            await self._wait(until, changed)
+
+    timers = None
+
+    async def late(kept):
+        nonlocal timers
+        timers = kept
+        timers._clock = Late(timers._clock)
+        await keep(timers)
+
+    patch(Timers, "keep", late)
 
 
 @breaks("P11")

@@ -18,6 +18,7 @@ from tests.faults import (
     mutants,
     seeded,
     test_bounds,
+    test_catalog,
     test_copies,
     test_crashes,
     test_damage,
@@ -32,9 +33,13 @@ from tests.faults import (
     test_stateful,
     test_stops,
     test_timers,
+    test_wal,
 )
 from tests.faults.levels import LEVEL, needs_strace
 from tests.service.served import ROOT, Served
+from tests.store import test_promise
+
+from stepfold_store import open_store
 
 MOST = 400
 """A mutant must be caught within so many runs."""
@@ -105,6 +110,25 @@ def awaited(test, *arguments):
 
         async def main():
             await test(*(argument(place) if callable(argument) else argument for argument in arguments))
+
+        anyio.run(main)
+        yield
+
+    return probe
+
+
+def of_a_store(test):
+    """A test of the store's own, once, on SQLite."""
+
+    def probe(_mutant, place):
+        place.break_()
+
+        async def main():
+            opened = await open_store(store(place))
+            try:
+                await test(opened)
+            finally:
+                await opened.close()
 
         anyio.run(main)
         yield
@@ -262,6 +286,20 @@ TABLE: dict[str, tuple[int, str, Probe]] = {
     "a_snapshot_leaves_a_field_out": (0, "test_a_crash_at_any_append_is_resumed_from_a_snapshot", from_snapshots),
     "a_reader_keeps_its_place_open": (0, "test_a_slow_reader_does_not_let_the_log_grow", awaited(
         test_bounds.test_a_slow_reader_does_not_let_the_log_grow, folder, [])),
+    "no_version_is_checked_in_the_file": (0, "test_a_stale_append_is_refused_whole",
+                                          of_a_store(test_promise.test_a_stale_append_is_refused_whole)),
+    "an_old_fence_is_let_in": (0, "test_an_old_fence_is_refused",
+                               of_a_store(test_promise.test_an_old_fence_is_refused)),
+    "who_goes_away_takes_the_write_along": (0, "test_cancelling_the_wait_does_not_cancel_the_write",
+                                            of_a_store(test_promise.test_cancelling_the_wait_does_not_cancel_the_write)),
+    "a_damaged_log_beside_the_file_is_cut_short": (0, "test_a_bit_flipped_in_the_log_beside_the_file_is_found",
+                                                   awaited(test_wal.flipped, folder)),
+    "what_the_catalog_says_is_believed": (0, "test_a_bit_flipped_in_an_entry_that_has_a_log_is_found",
+                                          awaited(test_catalog.found_by_the_doctor, folder)),
+    "a_damaged_entry_stops_everything": (
+        0, "test_no_entry_keeps_the_store_from_opening_and_the_others_from_going_on",
+        awaited(test_catalog.test_no_entry_keeps_the_store_from_opening_and_the_others_from_going_on, folder),
+    ),
     "called_before_it_is_durable": (0, "test_a_crash_at_any_append_changes_nothing", crashing),
     "what_nobody_waits_for_is_not_followed": (0, "test_who_goes_away_unsays_nothing_and_nothing_is_stuck",
                                               in_orders(test_orders._cancelled)),
@@ -272,6 +310,8 @@ TABLE: dict[str, tuple[int, str, Probe]] = {
     "a_token_is_drawn_for_each_call": (0, "test_a_crash_at_any_append_changes_nothing", crashing),
     "timers_are_kept_as_seconds_left": (0, "test_a_timer_outlives_a_crash", timers),
     "a_clock_that_was_set_is_believed_late": (0, "test_a_clock_that_is_set_rings_nothing_early", timers),
+    "the_flag_is_lowered_after_the_look": (0, "test_a_timer_rings_in_time_whenever_it_was_set",
+                                           in_orders(test_orders._set_together)),
     "any_input_is_the_same": (0, "test_a_name_is_started_once_by_any_number_of_clients",
                               in_orders(test_orders._raced)),
     "the_end_waits_for_nobody": (0, "test_nobody_is_at_work_after_the_end", in_orders(test_orders._failing)),

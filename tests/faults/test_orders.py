@@ -17,7 +17,7 @@ from tests.faults.living import Disk
 from tests.faults.seeded import LoopClock, SeededLoop, Stuck
 from tests.faults.test_crashes import MACHINES, Broken, _whole, machines
 from tests.laws.checks import summary
-from tests.runtime.world import DONE, asks, both, call, caught, then, wait
+from tests.runtime.world import DONE, asks, both, call, caught, one, then, wait
 from tests.runtime.world import each as each_
 
 from stepfold import Engine
@@ -275,6 +275,29 @@ def _asked_and_caught(seconds):
 def test_what_comes_too_late_is_nobodys():
     found = {out for _, out in each(0.2, _late)}
     assert len(found) > 2, "now the answer is first, now the time-out"
+
+
+async def _set_together(seed):
+    """Waits that begin at once, each for less long than the one before: none of them rings late."""
+    memory = MemoryStore()
+    async with Engine(memory, clock=LoopClock(), seed=seed) as engine:
+        machine = await engine.create("waits", one(Type="Wait", SecondsPath="$"))
+
+        async def start(seconds):
+            await (await engine.start(machine, seconds)).output()
+
+        async with anyio.create_task_group() as group:
+            for seconds in range(12, 0, -1):
+                group.start_soon(start, seconds)
+        logs = await invariants.of_store(memory)
+    for events in logs.values():
+        (begun,) = [event for event in events if isinstance(event.fact, facts.WaitStarted)]
+        (rang,) = [event for event in events if isinstance(event.fact, facts.TimerRang)]
+        assert 0 <= rang.at - begun.fact.until < 500, "a timer was not looked at when it was set"
+
+
+def test_a_timer_rings_in_time_whenever_it_was_set():
+    assert len(list(each(0.1, _set_together))) >= 50
 
 
 async def _long(seed):

@@ -9,6 +9,8 @@ from tests.faults.levels import SEED, from_level, needs_strace, of_level
 from tests.faults.victim import said_by
 from tests.laws.checks import Broken
 
+from stepfold_store import sqlite_wal
+
 pytestmark = from_level(1)
 
 SEEDS = of_level(0, 3, 10)
@@ -40,6 +42,7 @@ def check_image(image, said, folder):
         (folder / name).write_bytes(data)
     store = folder / "store.db"
     logs = invariants.of_file(store) if store.exists() else {}
+    sqlite_wal.refuse(store)  # a loss of power is no damage
     lives.kept(logs, lives.Said(said))
     return logs
 
