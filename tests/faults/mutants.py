@@ -21,7 +21,8 @@ from stepfold.errors import TaskTimedOut
 from stepfold.interpreter import signals, snapshots
 from stepfold.interpreter.frames import NO_TRIES, Items, Timer
 from stepfold.names import read_token
-from stepfold.runtime import starting
+from stepfold.query.values import NULL
+from stepfold.runtime import catalog, starting
 from stepfold.runtime.callbacks import Callbacks
 from stepfold.runtime.clock import SystemClock
 from stepfold.runtime.machines import known
@@ -33,6 +34,8 @@ from stepfold.service import door, serving
 from stepfold.service.operations import served
 from stepfold.service.wire import protocol
 from stepfold.service.wire.protocol import Condition
+from stepfold.work.functions import handlers
+from stepfold.work.functions.callables import Function
 from stepfold_store import sqlite, sqlite_file, sqlite_rows, sqlite_wal
 from stepfold_store.memory import MemoryStore
 
@@ -203,24 +206,79 @@ def an_old_fence_is_let_in(patch):
 
 @breaks("P7")
 def who_goes_away_takes_the_write_along(patch):
-    """Whoever is cancelled while an append waits for its commit has it taken back."""
-    waited = sqlite._Ticket.__await__
+    """An append is a coroutine of whoever waits for it, and may be cancelled with it."""
+    submit = sqlite.SqliteStore.submit
 
-    def unshielded(ticket):
-        try:
-            yield from waited(ticket)
-        except BaseException:
-            if ticket in ticket.group.items:
-                ticket.group.items.remove(ticket)
-            raise
+    async def unshielded(*arguments, **more):
+        await checkpoint()
+        await submit(*arguments, **more)
 
-    patch(sqlite._Ticket, "__await__", unshielded)
+    patch(sqlite.SqliteStore, "submit", unshielded)
 
 
 @breaks("P15")
 def a_damaged_log_beside_the_file_is_cut_short(patch):
     """As SQLite does it: the rest is forgotten, and written over."""
     patch(sqlite_wal, "refuse", lambda _: None)
+
+
+@breaks("P15")
+def a_torn_commit_is_taken_for_damage(patch):
+    """Whatever lies in the log after the last commit that is read."""
+
+    def after(log, last):
+        log.seek(0, os.SEEK_END)
+        return sqlite_wal.Lost(1, last) if log.tell() > 32 + last * (24 + 4096) else None
+
+    patch(sqlite_wal, "_after", after)
+
+
+@breaks("P15")
+def a_file_that_was_cut_is_a_new_store(patch):
+    patch(sqlite_file, "refuse_cut", lambda _: None)
+
+
+@breaks("P15")
+def what_sqlite_says_is_not_put_into_words(patch):
+    patch(sqlite_file, "explained", nullcontext)
+
+
+@breaks("P14")
+def what_a_disk_refuses_is_not_put_into_words(patch):
+    patch(sqlite_file, "explained", nullcontext)
+    patch(sqlite_file, "prepare", lambda path: os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600)))
+
+
+@breaks("P18")
+def older_stores_are_refused(patch):
+    patch(sqlite_file, "FORMAT", 0)
+
+
+@breaks("P18")
+def an_opening_changes_the_schema(patch):
+    patch(sqlite_file, "SQL", {**sqlite_file.SQL, "snapshot_table": "ALTER TABLE meta ADD COLUMN more"})
+
+
+@breaks("P15")
+def a_damaged_entry_is_made_up(patch):
+    read = catalog.execution_row
+
+    def made_up(entry):
+        try:
+            return read(entry)
+        except catalog.EntryDamaged:
+            return catalog.ExecutionRow(entry.key.rpartition(":")[2], "")
+
+    patch(catalog, "execution_row", made_up)
+
+
+@breaks("P15")
+def what_has_no_log_is_not_looked_at(patch):
+    async def nothing(_):
+        for none in ():
+            yield none
+
+    patch(entries, "without_logs", nothing)
 
 
 @breaks("P15")
@@ -381,6 +439,48 @@ def the_flag_is_lowered_after_the_look(patch):
         await keep(timers)
 
     patch(Timers, "keep", late)
+
+
+@breaks("P9")
+def the_limit_of_a_machine_begins_anew(patch):
+    def restarted(execution):
+        if execution.expiry is not None:
+            execution.expiry += 60_000
+
+    _each_fold_is_followed_by(restarted, patch)
+
+
+@breaks("P1", "P2")
+def told_before_it_is_durable(patch):
+    """Whoever starts an execution is told at once."""
+
+    async def followed(engine, run, told):
+        engine.spawn(run, run.follow, told)
+
+    patch(Engine, "followed", followed)
+
+
+@breaks("P16")
+def what_has_ended_is_kept(patch):
+    patch(Engine, "finished", lambda *_: None)
+
+
+@breaks("P13")
+def what_never_began_is_set_aside(patch):
+    patch(Engine, "lost", lambda engine, run, error: engine.failed.update({run.stream: error}))
+
+
+@breaks("P13")
+def a_handler_holds_the_loop(patch):
+    async def here(function, event, context):
+        return function._call(event, context)
+
+    patch(Function, "_in_thread", here)
+
+
+@breaks("P13")
+def a_process_that_dies_has_answered(patch):
+    patch(handlers, "_result", lambda *_: NULL)
 
 
 @breaks("P11")

@@ -62,14 +62,20 @@ def test_a_full_disk(kilobytes, nursery, tmp_path):
         lives.to_the_end(nursery, folder, before, names=MANY)
 
 
+def read_only(nursery, folder, **how):
+    """A victim whose disk may be read alone says so; what was there before."""
+    assert nursery.live(folder, names=MANY[:6]) == 0
+    before = lives.look(folder)
+    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+    assert nursery.live(folder, names=MANY, life=1, **how) == REFUSED
+    assert "Read-only file system" in lives.said_in(folder)[-1]
+    subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
+    return before
+
+
 @from_level(1)
 def test_a_disk_that_may_only_be_read(nursery, tmp_path):
     folder = tmp_path / "disk"
     with mounted(folder, "-o", "size=8m"):
-        assert nursery.live(folder, names=MANY[:6]) == 0
-        before = lives.look(folder)
-        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
-        assert nursery.live(folder, names=MANY, life=1) == REFUSED
-        assert "Read-only file system" in lives.said_in(folder)[-1]
-        subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
+        before = read_only(nursery, folder)
         lives.to_the_end(nursery, folder, before, life=2, names=MANY)

@@ -332,6 +332,102 @@ TABLE: dict[str, tuple[int, str, Probe]] = {
 """Each mutant: from which level on it is tried, the test that must catch it, and that test's runs, one at a time."""
 
 
+def patching(test, *arguments):
+    """A test that patches something itself, and may undo that."""
+
+    def probe(_mutant, place):
+        place.break_()
+
+        async def main():
+            with pytest.MonkeyPatch.context() as patch:
+                await test(*(argument(place) for argument in arguments), patch)
+
+        anyio.run(main)
+        yield
+
+    return probe
+
+
+def full_disk(mutant, place):
+    nursery, disk = lives.Nursery(), place.folder / "disk"
+    try:
+        with test_disks.mounted(disk, "-o", "size=300k"):
+            test_disks.stopped_clearly(nursery, disk, mutants=[mutant])
+            yield
+    finally:
+        nursery.close()
+
+
+def remounted(mutant, place):
+    nursery, disk = lives.Nursery(), place.folder / "disk"
+    try:
+        with test_disks.mounted(disk, "-o", "size=8m"):
+            test_disks.read_only(nursery, disk, mutants=[mutant])
+            yield
+    finally:
+        nursery.close()
+
+
+def release(_):
+    return min(path.stem for path in test_copies.GOLDEN.iterdir())
+
+
+MORE: dict[str, tuple[int, str, Probe]] = {
+    "test_time_alone_costs_nothing": (0, "what_has_ended_is_kept", awaited(
+        test_bounds.test_time_alone_costs_nothing, folder, [])),
+    "test_an_entry_that_cannot_be_read_is_named_to_whoever_asks_for_it": (0, "a_damaged_entry_is_made_up", awaited(
+        test_catalog.test_an_entry_that_cannot_be_read_is_named_to_whoever_asks_for_it, folder)),
+    "test_a_machine_that_contradicts_its_key_or_names_nothing_is_found": (
+        0, "what_has_no_log_is_not_looked_at",
+        awaited(test_catalog.test_a_machine_that_contradicts_its_key_or_names_nothing_is_found, folder)),
+    "test_a_store_of_each_release_is_sound": (0, "older_stores_are_refused", awaited(
+        test_catalog.test_a_store_of_each_release_is_sound, release, folder)),
+    "test_a_store_that_was_opened_can_be_opened_by_the_release_that_made_it": (
+        0, "an_opening_changes_the_schema",
+        awaited(test_copies.test_a_store_that_was_opened_can_be_opened_by_the_release_that_made_it, release, folder)),
+    "test_a_store_of_each_release_opens_and_goes_on": (0, "older_stores_are_refused", awaited(
+        test_copies.test_a_store_of_each_release_opens_and_goes_on, release, folder)),
+    "test_a_start_that_was_never_acknowledged_may_be_repeated": (0, "called_before_it_is_durable", as_it_is(
+        test_crashes.test_a_start_that_was_never_acknowledged_may_be_repeated, [(1, False)])),
+    "test_a_damaged_execution_is_set_aside_and_the_others_go_on": (0, "checksums_are_not_looked_at", awaited(
+        test_damage.test_a_damaged_execution_is_set_aside_and_the_others_go_on, folder)),
+    "test_a_file_that_was_cut_off_is_refused_or_named": (0, "what_sqlite_says_is_not_put_into_words", awaited(
+        test_damage.test_a_file_that_was_cut_off_is_refused_or_named, 4_096, folder)),
+    "test_a_file_that_was_cut_to_nothing_beside_its_log_is_refused_and_left_alone": (
+        0, "a_file_that_was_cut_is_a_new_store",
+        awaited(test_damage.test_a_file_that_was_cut_to_nothing_beside_its_log_is_refused_and_left_alone, folder)),
+    "test_a_damage_that_sqlite_cannot_put_into_words_is_refused_as_one": (
+        0, "what_sqlite_says_is_not_put_into_words",
+        awaited(test_damage.test_a_damage_that_sqlite_cannot_put_into_words_is_refused_as_one, folder)),
+    "test_a_full_disk": (1, "a_full_disk_is_swallowed", full_disk),
+    "test_a_disk_that_may_only_be_read": (1, "what_a_disk_refuses_is_not_put_into_words", remounted),
+    "test_what_comes_too_late_is_nobodys": (0, "a_second_answer_is_let_in", in_orders(test_orders._late)),
+    "test_made_machines_end_alike_in_any_order": (0, "called_before_it_is_durable", as_it_is(
+        test_orders.test_made_machines_end_alike_in_any_order, [])),
+    "test_what_was_acknowledged_outlives_a_crash_in_any_order": (0, "told_before_it_is_durable",
+                                                                 in_orders(test_orders._cut)),
+    "test_a_handler_whose_process_dies_fails_its_own_task": (0, "a_process_that_dies_has_answered", awaited(
+        test_poison.test_a_handler_whose_process_dies_fails_its_own_task, folder)),
+    "test_a_start_that_cannot_be_decided_is_told_to_its_caller_alone": (0, "what_never_began_is_set_aside", patching(
+        test_poison.test_a_start_that_cannot_be_decided_is_told_to_its_caller_alone)),
+    "test_a_log_that_cannot_be_folded_is_set_aside": (0, "checksums_are_not_looked_at", patching(
+        test_poison.test_a_log_that_cannot_be_folded_is_set_aside, folder)),
+    "test_a_handler_that_burns_its_processor_holds_nobody_up": (1, "a_handler_holds_the_loop", awaited(
+        test_poison.test_a_handler_that_burns_its_processor_holds_nobody_up, folder)),
+    "test_the_limit_of_a_machine_outlives_a_crash": (0, "the_limit_of_a_machine_begins_anew", as_it_is(
+        test_timers.test_the_limit_of_a_machine_outlives_a_crash)),
+    "test_a_wait_of_a_year_is_as_long_as_it_says": (0, "timers_are_kept_as_seconds_left", as_it_is(
+        test_timers.test_a_wait_of_a_year_is_as_long_as_it_says)),
+    "test_a_file_that_cannot_be_made_a_store_is_refused": (
+        1, "what_the_file_was_asked_for_is_not_looked_at", struck_servers("EIO", "pwrite64", range(1, 6))),
+    "test_a_log_that_ends_anywhere_is_opened_as_far_as_it_goes": (0, "a_torn_commit_is_taken_for_damage", awaited(
+        test_wal.test_a_log_that_ends_anywhere_is_opened_as_far_as_it_goes, folder)),
+    "test_a_commit_that_was_torn_is_forgotten_and_written_over": (0, "a_torn_commit_is_taken_for_damage", awaited(
+        test_wal.test_a_commit_that_was_torn_is_forgotten_and_written_over, folder)),
+}
+"""Each of the other tests: from which level on, a mutant that it must catch, and its runs."""
+
+
 @pytest.fixture(scope="module")
 def whole():
     return list(test_crashes.machines(20))
@@ -351,10 +447,13 @@ def runs_until_red(runs):
     return None
 
 
+TRIED = [(mutant, *row) for mutant, row in TABLE.items()]
+TRIED += [(mutant, level, test, probe) for test, (level, mutant, probe) in MORE.items()]
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("mutant", mutants.TABLE)
-def test_a_mutant_is_caught(mutant, whole, tmp_path, monkeypatch, figures):
-    level, test, probe = TABLE[mutant]
+@pytest.mark.parametrize(("mutant", "level", "test", "probe"), TRIED, ids=[f"{row[0]}-{row[2]}" for row in TRIED])
+def test_a_mutant_is_caught(mutant, level, test, probe, whole, tmp_path, monkeypatch, figures):
     if level > LEVEL:
         pytest.skip(f"only with STEPFOLD_FAULTS={level}")
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 
 import anyio
@@ -13,7 +14,7 @@ from tests.laws.checks import summary
 from tests.runtime.world import DONE, call
 
 from stepfold import Engine
-from stepfold.interpreter import decide
+from stepfold.interpreter import decide, facts
 from stepfold.runtime.handle import ExecutionFailed
 from stepfold.work.functions.handlers import Handler, Handlers
 from stepfold_store import sqlite_rows
@@ -44,7 +45,7 @@ async def beside(path, poison, *, prepare=lambda _: None):
         bad = await engine.create("bad", call(poison))
         handles, end = [], None
         for number in range(GOOD):
-            handles += [await engine.start(machine, number)]
+            handles += [await engine.start(machine, number, name="last" if number == GOOD - 1 else None)]
             if number == GOOD // 2:
                 poisoned = await engine.start(bad, "bad", name="bad")
         with anyio.fail_after(60):
@@ -79,17 +80,29 @@ async def test_a_decision_that_raises_sets_its_execution_aside(tmp_path, monkeyp
 
 
 async def test_a_handler_that_burns_its_processor_holds_nobody_up(tmp_path):
+    """It burns until one of the others, which is started after it, has ended."""
+    ended = threading.Event()
+
     def prepare(engine):
         @engine.work("burns")
         def burns(event):
-            ends = time.monotonic() + 1
-            while time.monotonic() < ends:
+            ends = time.monotonic() + 30
+            while not ended.is_set() and time.monotonic() < ends:
                 pass
-            return event
+            return ended.is_set()
+
+        engine.follow(lambda run: _told(run, ended) if run.execution.started.name == "last" else None)
 
     aside, end, logs = await beside(tmp_path / "store.db", "burns", prepare=prepare)
     assert (aside, end) == ([], None)
     assert len(logs) == GOOD + 1
+    (output,) = (event.fact.output for event in logs["bad"] if isinstance(event.fact, facts.TaskSucceeded))
+    assert bytes(output) == b"true", "others ended meanwhile"
+
+
+async def _told(run, ended):
+    await run.ended.wait()
+    ended.set()
 
 
 async def test_a_handler_whose_process_dies_fails_its_own_task(tmp_path):
