@@ -10,6 +10,7 @@ from tests.runtime.world import DONE, call, caught, each, until, wait
 
 from stepfold import Engine, ExecutionFailed, Limits, TaskError
 from stepfold.errors import InvalidDefinition, InvalidExecutionInput
+from stepfold.interpreter import decide
 from stepfold.query.values import Value
 from stepfold.work.functions.handlers import Handler, Handlers
 
@@ -263,6 +264,20 @@ async def test_a_history_beyond_the_limit():
         assert failed.value.error == "States.Runtime"
         events = [event["id"] async for event in handle.events()]
         assert len(events) == events[-1] == 25_000
+
+
+async def test_items_within_items_beyond_the_limit(monkeypatch):
+    """Each Map by itself is within its own."""
+    monkeypatch.setattr(decide, "FRAMES", 100)
+    async with Engine() as engine:
+        machine = await engine.create("nested", each(each(wait(10**6))))
+        handle = await engine.start(machine, [list(range(20))] * 20)
+        with pytest.raises(ExecutionFailed, match=r"branches and items at once \(100\)") as failed:
+            await handle.result()
+        assert failed.value.error == "States.Runtime"
+        machine = await engine.create("in-turn", each(each(call()), MaxConcurrency=4))
+        engine.work("work")(lambda event: event)
+        assert await (await engine.start(machine, [list(range(20))] * 20)).result() == [list(range(20))] * 20
 
 
 async def test_a_handler_that_hangs_is_cut_off_by_its_time(clock):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from msgspec import UNSET
 
 from stepfold.language.failures import RUNTIME, TIMEOUT, Failure
-from stepfold.language.limits import DECISION_BYTES, DECISION_EVENTS
+from stepfold.language.limits import DECISION_BYTES, DECISION_EVENTS, FRAMES
 from stepfold.query.template import Moment, QueryError, Scope, Template
 
 from . import dataflow, distributed, effects, facts, failure, parallel, signals, simple, task
@@ -46,8 +46,8 @@ class Decision(NamedTuple):
     bytes: int
 
 
-class HistoryFull(Exception):
-    """The execution has reached the largest number of events that its limits allow."""
+class Full(Exception):
+    """The execution has reached the largest number of events or frames that it may have."""
 
 
 def decide(machine: Machine, execution: Execution, signal: Signal, moment: Moment) -> Decision:
@@ -78,10 +78,8 @@ def decide_together(machine: Machine, execution: Execution, said: deque[Signal],
                 heard.pop()
             else:
                 anew += effects.owed_anew(execution, signal)
-    except HistoryFull:
-        ceiling = execution.started.limits.history
-        cause = f"The execution reached the maximum number of history events ({ceiling})."
-        record.last(facts.ExecutionFailed(RUNTIME, cause))
+    except Full as full:
+        record.last(facts.ExecutionFailed(RUNTIME, str(full)))
     closed, execution.closed = execution.closed, []
     return Decision(events, anew + effects.owed(execution, before) if events else [], closed, heard, record.bytes)
 
@@ -115,7 +113,9 @@ class Record:
             seq = execution.version + 1
             number = 0 if fact.silent else execution.ids + 1
             if number and number == self.full_at:
-                raise HistoryFull
+                raise Full(f"The execution reached the maximum number of history events ({self.full_at}).")
+            if fact.opens and len(execution.frames) >= FRAMES:
+                raise Full(f"The execution reached the maximum number of branches and items at once ({FRAMES}).")
             if type(fact) in facts.WORDED:
                 fact = facts.within(fact, execution.started.limits)  # noqa: PLW2901
             event = Event(seq, number, previous, seq if fact.opens else about.seq, self.at, fact)

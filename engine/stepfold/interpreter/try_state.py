@@ -32,7 +32,7 @@ from stepfold.query.values import EMPTY_ARRAY, EMPTY_OBJECT, Json, Value, items,
 
 from . import dataflow, effects, facts, failure
 from .decide import Record, carry_on, evaluation
-from .execution import Execution, Facts, On
+from .execution import Execution, Facts
 from .frames import Frame, Invocation, Timer
 from .signals import Effect
 
@@ -371,7 +371,7 @@ class _Watching(Record):
                 super().all(frame, (self.last_fact,))
                 return
             super().all(frame, (fact,))
-            self.last_fact = fact.fact if isinstance(fact, On) else fact
+            self.last_fact = self.events[-1].fact
             if isinstance(self.last_fact, facts.EvaluationFailed | facts.StateFailed):
                 self.trial.met = frame.failure
             if isinstance(self.last_fact, facts.StateExited):  # with the block's end, another fact would follow

@@ -55,6 +55,9 @@ DECISION_EVENTS = 1_000
 DECISION_BYTES = 1_048_576
 """Likewise, bytes of values recorded by one decision."""
 
+FRAMES = 1_000_000
+"""How many branches and items of one execution may be open at once, however nested: two gigabytes of memory."""
+
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     """The limits an execution lives under; recorded when it starts, so that a resume decides alike.
