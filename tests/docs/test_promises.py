@@ -31,7 +31,20 @@ def test_each_promise_is_a_sentence_with_a_test_and_what_was_tried():
 
 def test_every_test_that_is_named_is_there():
     named = set(re.findall(r"`(test_\w+)`", PAGE))
-    assert named <= named_in("faults", "laws", "runtime", "store", "security", "service", "cli", "work")
+    assert named <= named_in("faults", "laws", "runtime", "store", "security", "service", "cli", "work", "query")
+
+
+def test_each_defence_is_a_sentence_with_its_tests_and_a_mutant_has_its_place():
+    from tests.security import mutants
+
+    rows = re.findall(r"^\| (S\d+) \| (.+?) \| (.+?) \| (.+?) \| (.*?) ?\|$", PAGE, flags=re.MULTILINE)
+    assert [row[0] for row in rows] == [f"S{number}" for number in range(1, 11)]
+    assert all(promise.endswith(".") and "`test_" in tests and tried for _, promise, tests, tried, _ in rows)
+    named = {name for _, _, tests, *_ in rows for name in re.findall(r"`(test_\w+)`", tests)}
+    for _, test in mutants.TABLE.values():
+        file, _, name = test.partition("::")
+        assert (ROOT / file).is_file()
+        assert not name or name in named, f"{name} stands at no defence"
 
 
 def test_every_fault_test_is_named():
