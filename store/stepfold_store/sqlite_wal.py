@@ -82,12 +82,17 @@ def _after(log: BinaryIO, last: int) -> Lost | None:
     header = log.read(_HEADER.size)
     if len(header) < _HEADER.size:
         return None
-    magic, _, size, _, *salts, _, _ = _HEADER.unpack(header)
+    magic, _, size, _, *salts, one, two = _HEADER.unpack(header)
     order = ">" if magic & 1 else "<"
-    sums = _sum(header[:24], (0, 0), order)
-    if magic & ~1 != _MAGIC or list(sums) != list(_HEADER.unpack(header)[6:]):
-        # Not one frame is read then. It is synced before the first of them is written: they are as old as it was.
-        salts, size = [], size if size in _SIZES else _SIZES[3]
+    if magic & ~1 == _MAGIC and _sum(header[:24], (0, 0), order) == (one, two):
+        return _walk(log, last, size, salts, order)
+    # Not one frame is read then. It is synced before the first of them is written: they are as old as it was.
+    size = size if size in _SIZES else _SIZE
+    return _walk(log, 0, size, [], "<") or _walk(log, 0, size, [], ">")
+
+
+def _walk(log: BinaryIO, last: int, size: int, salts: list[int], order: str) -> Lost | None:
+    """Count the commits whose frames follow from one another; those of an earlier round have other salts."""
     commits, strange, before = 0, False, (0, 0)
     if last:
         log.seek(_HEADER.size + (last - 1) * (_FRAME.size + size))
@@ -96,7 +101,7 @@ def _after(log: BinaryIO, last: int) -> Lost | None:
     while len(frame := log.read(_FRAME.size + size)) == _FRAME.size + size:
         _, ends, *its, one, two = _FRAME.unpack_from(frame)
         salts = salts or its
-        if its != salts and strange:  # two of them: they are of an earlier round of the log
+        if its != salts and strange:  # one may be damaged, two are of an earlier round
             break
         strange = its != salts
         follows = _sum(frame[_FRAME.size :], _sum(frame[:8], before, order), order) == (one, two)
@@ -106,6 +111,8 @@ def _after(log: BinaryIO, last: int) -> Lost | None:
 
 
 _SIZES = [1 << bits for bits in range(9, 17)]
+_SIZE = 4096
+"""Of a page, where nothing else was asked for."""
 
 
 def _sum(data: bytes, sums: tuple[int, ...], order: str) -> tuple[int, int]:

@@ -66,21 +66,21 @@ def last_commit(log):
 
 
 def places(log):
-    """Bytes of every kind: the header, the heads of frames, their pages."""
+    """Bits of every kind: of the header, of the heads of frames, of their pages."""
     chance = random.Random(SEED)
-    yield from range(0, HEADER, 3)
+    yield from (8 * place for place in (3, *range(0, HEADER, 6)))
     for turn in range(FLIPS):
         frame = HEADER + chance.randrange(len(log) // FRAME) * FRAME
-        yield frame + (chance.randrange(24) if turn % 2 else chance.randrange(24, FRAME))
+        yield 8 * (frame + (chance.randrange(24) if turn % 2 else chance.randrange(24, FRAME))) + turn % 8
 
 
 async def flipped(folder, figures=None):
     """Flip a bit of the log, place after place: nothing acknowledged is missed in silence, but for the last commit."""
     file, log, whole = await killed(folder)
     last, found = last_commit(log), Counter()
-    for place in places(log):
-        data = bytearray(log)
-        data[place] ^= 1 << place % 8
+    for bit in places(log):
+        place, data = bit // 8, bytearray(log)
+        data[place] ^= 1 << bit % 8
         there = await opened(left(folder, file, bytes(data)))
         if there is None:
             found["refused"] += 1
