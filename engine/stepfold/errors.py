@@ -117,6 +117,12 @@ class StateMachineLimitExceeded(CallerError):
     code = "StateMachineLimitExceeded"
 
 
+class ActivityLimitExceeded(CallerError):
+    """There are as many activities as AWS lets one account have."""
+
+    code = "ActivityLimitExceeded"
+
+
 class ServiceQuotaExceeded(CallerError):
     """The machine has as many versions or aliases as AWS lets it have."""
 

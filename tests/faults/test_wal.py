@@ -14,7 +14,7 @@ from stepfold.runtime.recovery.doctor import examine
 from stepfold_store import StoreError, open_store
 
 pytestmark = pytest.mark.anyio
-FLIPS = of_level(40, 400, 4_000)
+FLIPS = of_level(24, 200, 4_000)
 HEADER, FRAME = 32, 24 + 4096
 
 

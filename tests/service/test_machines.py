@@ -9,6 +9,7 @@ from tests.runtime.world import Around, until, wait
 from tests.service.asking import HOME, ROLE, Api, passing, refused
 
 from stepfold import Engine
+from stepfold.language import limits
 from stepfold_store.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -334,3 +335,16 @@ async def test_a_deletion_that_was_cut_short_is_finished_at_the_next_opening():
         assert (await disk.health()).details["entries"] == 0
         await refused(api("DescribeStateMachine", stateMachineArn=ORDERS), "StateMachineDoesNotExist")
         assert (await api.create(publish=True))["stateMachineVersionArn"] == ORDERS + ":1"
+
+
+async def test_there_is_a_bound_of_machines_and_of_activities(api, monkeypatch):
+    monkeypatch.setattr(limits, "MACHINES", 2)
+    monkeypatch.setattr(limits, "ACTIVITIES", 2)
+    for number in range(2):
+        await api.create(name=f"m{number}")
+        await api("CreateActivity", name=f"a{number}")
+    await refused(api.create(name="m2"), "StateMachineLimitExceeded")
+    await refused(api("CreateActivity", name="a2"), "ActivityLimitExceeded")
+    await api("CreateActivity", name="a1")
+    await api("DeleteActivity", activityArn=HOME.replace("stateMachine", "activity") + "a1")
+    await api("CreateActivity", name="a2")

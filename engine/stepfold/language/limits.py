@@ -20,6 +20,8 @@ MAX_SECONDS = 99_999_999
 """The largest TimeoutSeconds, HeartbeatSeconds, IntervalSeconds or Seconds (AWS)."""
 MAX_DELAY_SECONDS = 31_622_400
 """The largest MaxDelaySeconds of a retrier (AWS)."""
+ACTIVITIES = 10_000
+"""How many activities there may be (AWS)."""
 ACTIVITY_POLLERS = 1_000
 """How many workers may poll for one activity at once (AWS)."""
 LABEL_CHARACTERS = 40

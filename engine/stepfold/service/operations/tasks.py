@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from stepfold import names
-from stepfold.errors import ActivityDoesNotExist
+from stepfold.errors import ActivityDoesNotExist, ActivityLimitExceeded
+from stepfold.language import limits
 from stepfold.runtime import catalog
 from stepfold.runtime.catalog import ActivityRow
 from stepfold.service.wire import shapes
@@ -26,6 +27,9 @@ async def create_activity(service: Served, request: shapes.CreateActivityInput) 
     async with engine.registry.changing:  # of two who create one name at once, the second is to see the first
         entry = await _find(service, arn)
         if entry is None:
+            there = await engine.store.entries(catalog.ACTIVITY, status=catalog.ACTIVE, limit=limits.ACTIVITIES)
+            if len(there.entries) >= limits.ACTIVITIES:
+                raise ActivityLimitExceeded(f"There can be at most {limits.ACTIVITIES} activities")
             entry = catalog.activity_entry(arn, ActivityRow(request.name), engine.clock.now())
             tags = {tag.key or "": tag.value or "" for tag in request.tags or ()}
             await engine.store.put([entry, engine.registry.tags.entry(arn, tags)])
