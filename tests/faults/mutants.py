@@ -26,7 +26,7 @@ from stepfold.runtime import catalog, starting
 from stepfold.runtime.callbacks import Callbacks
 from stepfold.runtime.clock import SystemClock
 from stepfold.runtime.machines import known
-from stepfold.runtime.recovery import entries
+from stepfold.runtime.recovery import doctor, entries
 from stepfold.runtime.runs import folding
 from stepfold.runtime.runs.run import Run
 from stepfold.runtime.timers import Timers
@@ -279,6 +279,22 @@ def what_has_no_log_is_not_looked_at(patch):
             yield none
 
     patch(entries, "without_logs", nothing)
+
+
+@breaks("P15")
+def an_entry_is_compared_with_a_log_of_another_moment(patch):
+    fold = doctor._fold
+
+    async def late(store, arn, entry, kept, execution):
+        looked_up = type(store).entry
+
+        async def same(kind, key):
+            return entry if kind == catalog.EXECUTION else await looked_up(store, kind, key)
+
+        store.entry = same
+        return await fold(store, arn, entry, kept, execution)
+
+    patch(doctor, "_fold", late)
 
 
 @breaks("P15")

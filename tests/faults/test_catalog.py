@@ -10,13 +10,14 @@ from collections import Counter
 from contextlib import closing
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tests.faults.levels import SEED, of_level
 from tests.faults.test_copies import GOLDEN
 from tests.runtime.test_maprun import distributed
 from tests.runtime.world import DONE, wait
 
-from stepfold import Engine
+from stepfold import Engine, ExecutionFailed
 from stepfold.runtime import catalog
 from stepfold.runtime.clock import SystemClock
 from stepfold.runtime.mapruns import tallies
@@ -24,6 +25,7 @@ from stepfold.runtime.recovery import claims, quarantine
 from stepfold.runtime.recovery.doctor import examine
 
 pytestmark = pytest.mark.anyio
+BUSY = of_level(10, 50, 500)
 FLIPS = of_level(80, 500, 20_000)
 WITH_LOGS = catalog.EXECUTION, tallies.MAP_RUN
 SAID = "parent", "status", "started", "ended", "data"
@@ -159,6 +161,45 @@ async def test_an_entry_that_cannot_be_read_is_named_to_whoever_asks_for_it(tmp_
         with pytest.raises(catalog.EntryDamaged, match="execution:failed:failed cannot be read"):
             await engine.describe("failed")
         assert "failed" in {one.name for one in await engine.list()}
+
+
+async def busily_examined(path):
+    """A store that is looked over while an engine starts, ends and redrives in it, map runs too."""
+    async with Engine(path, seed=1) as engine, anyio.create_task_group() as group:
+        failing = {1}
+
+        @engine.work("work")
+        async def work(event):
+            await anyio.lowlevel.checkpoint()
+            if event in failing:
+                raise ValueError
+            return event
+
+        done = await engine.create("done", distributed())
+        rounds = examined = 0
+
+        async def go_on():
+            nonlocal rounds
+            while rounds < BUSY:
+                failing.add(1)
+                handle = await engine.start(done, [0, 1, 2])
+                with pytest.raises(ExecutionFailed):
+                    await handle.result()
+                failing.clear()
+                await engine.redrive(handle.arn)
+                await engine.execution(handle.arn).result()
+                rounds += 1
+
+        group.start_soon(go_on)
+        while rounds < BUSY:
+            found = await examine(path)
+            assert found.sound, (found.problems, found.broken)
+            examined += 1
+    return examined
+
+
+async def test_a_busy_store_is_sound(tmp_path):
+    assert await busily_examined(tmp_path / "store.db") > 2
 
 
 async def test_a_machine_that_contradicts_its_key_or_names_nothing_is_found(tmp_path):

@@ -380,6 +380,8 @@ MORE: dict[str, tuple[int, str, Probe]] = {
     "test_a_machine_that_contradicts_its_key_or_names_nothing_is_found": (
         0, "what_has_no_log_is_not_looked_at",
         awaited(test_catalog.test_a_machine_that_contradicts_its_key_or_names_nothing_is_found, folder)),
+    "test_a_busy_store_is_sound": (0, "an_entry_is_compared_with_a_log_of_another_moment", awaited(
+        test_catalog.test_a_busy_store_is_sound, folder)),
     "test_a_store_of_each_release_is_sound": (0, "older_stores_are_refused", awaited(
         test_catalog.test_a_store_of_each_release_is_sound, release, folder)),
     "test_a_store_that_was_opened_can_be_opened_by_the_release_that_made_it": (
