@@ -41,7 +41,7 @@ from tests.store import test_promise
 
 from stepfold_store import open_store
 
-MOST = 400
+MOST = 1_000
 """A mutant must be caught within so many runs."""
 
 
