@@ -17,6 +17,7 @@ from msgspec import structs
 from tests.laws import test_mutants as law_mutants
 
 from stepfold import Engine
+from stepfold.cli import reopening
 from stepfold.errors import TaskTimedOut
 from stepfold.interpreter import signals, snapshots
 from stepfold.interpreter.frames import NO_TRIES, Items, Timer
@@ -591,6 +592,19 @@ def a_failed_store_is_said_to_be_well(patch):
         return Condition("ok")
 
     patch(served.Served, "health", well)
+
+
+@breaks("P14")
+def a_store_is_opened_anew_but_once(patch):
+    wanted = reopening.Reopening.wanted
+
+    async def once(waiting, store):
+        if waiting._pause > reopening.PAUSE_SECONDS:
+            await waiting._over.wait()
+            return False
+        return await wanted(waiting, store)
+
+    patch(reopening.Reopening, "wanted", once)
 
 
 @breaks("P7", "P14")

@@ -241,6 +241,10 @@ class Callers:
     def status(self, name):
         return self._client.describe_execution(executionArn=arn(name))["status"]
 
+    def settled(self):
+        """Do what is left, until the server refuses; whether all was done."""
+        return self._until_shut(self.settle)
+
     def settle(self):
         """Ask once more for what was not acknowledged, and do what is left."""
         self.prepare()

@@ -17,6 +17,7 @@ from tests.faults import (
     lives,
     mutants,
     seeded,
+    serving,
     test_bounds,
     test_catalog,
     test_copies,
@@ -246,6 +247,14 @@ def images(mutant, place):
         nursery.close()
 
 
+def once_more(mutant, place):
+    needs_strace()
+    broken_servers(mutant, place)
+    place.break_.patch(serving, "PATIENCE", 12)
+    test_served.test_a_server_whose_disk_fails_once_more_goes_on_once_more({"pwrite64": 350}, place.folder)
+    yield
+
+
 def strikes(fault, call):
     def probe(mutant, place):
         needs_strace()
@@ -323,6 +332,7 @@ TABLE: dict[str, tuple[int, str, Probe]] = {
                                                      struck_servers("EIO", "pwrite64", range(1, 6))),
     "a_failed_store_is_said_to_be_well": (0, "test_a_server_whose_file_may_not_grow_says_why",
                                           of_servers(test_served.test_a_server_whose_file_may_not_grow_says_why)),
+    "a_store_is_opened_anew_but_once": (1, "test_a_server_whose_disk_fails_once_more_goes_on_once_more", once_more),
     "a_refusal_is_answered_as_if_done": (1, "test_a_server_struck_at_every_write_and_sync",
                                          struck_servers("EIO", "fdatasync", range(13, 20))),
     "a_stop_hangs_up_on_clients": (0, "test_at_a_stop_every_request_is_answered_or_was_not_heard",

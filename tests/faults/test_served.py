@@ -32,6 +32,8 @@ AT_ONCE = 3
 TRACE = ["-y", "-e", f"trace={','.join(CALLS)}"]
 MOST = {"pwrite64": of_level(0, 9, 100_000), "fdatasync": of_level(0, 6, 100_000)}
 """So many points of a call are tried; of the others, of which there are few, all."""
+STRIKES = 3
+"""So many threads of a server are struck at most, one after the other."""
 ANEW = "store_is_opened_anew"
 
 
@@ -68,7 +70,7 @@ def struck(folder, fault, call, when, *, late=False):
     """A server, struck at one call while it is asked for work; what became of it, and that all is well afterwards.
 
     strace counts the calls of each thread, and whoever opens the store anew writes in another one: a server that was
-    struck `late` has less to do than it had before, and comes to its end by itself.
+    struck `late` may be struck there once more, but has less to do each time, and comes to its end by itself.
     """
     folder.mkdir()
     served, ledger = Struck(folder), Ledger()
@@ -103,8 +105,7 @@ def outcome(served, ledger, fault, trace, *, late):
             raise Broken("it hung up on its clients")
         shut(served, callers)
         if late:
-            served.until_ready()
-            callers.settle()
+            goes_on(served, callers)
             return stopped(served, fault, "went on")
     return stopped(served, fault, "restarted")
 
@@ -143,6 +144,15 @@ def shut(served, callers):
         raise Broken("strangers are told where the store lies")
 
 
+def goes_on(served, callers):
+    """By itself, as often as it takes."""
+    for _ in range(STRIKES):
+        served.until_ready()
+        if callers.settled():
+            return
+    raise Broken(f"it was well again {STRIKES} times, and does not come to its end")
+
+
 def again(served, ledger):
     """A restart: all is there, what is left is done, and nothing was done twice."""
     before = served.logs()
@@ -170,6 +180,16 @@ def test_a_server_struck_at_every_write_and_sync(fault, counts, tmp_path, figure
     assert ended["killed"] if fault == "kill" else ended["went on"] and ended["restarted"]
     figures.append(f"faults: serve, {fault} at {ended.total()} calls: "
                    + ", ".join(f"{became} {many}" for became, many in sorted(ended.items())))
+
+
+@from_level(1)
+def test_a_server_whose_disk_fails_once_more_goes_on_once_more(counts, tmp_path):
+    served, ledger = Struck(tmp_path), Ledger()
+    with served.ending():
+        assert outcome(served, ledger, "EIO", injecting("EIO", "pwrite64", counts["pwrite64"] * 2 // 5),
+                       late=True) == "went on"
+        assert served.errors.count(ANEW) > 1
+        again(served, ledger)
 
 
 @from_level(1)
