@@ -44,6 +44,8 @@ def of_file(path):
         rows = {}
         for stream, *row in db.execute(_ROWS):
             rows.setdefault(stream, []).append(row)
+        if None in rows:
+            raise Broken("there are rows of a stream that is not there")
         entries = dict(db.execute("SELECT key, status FROM catalog WHERE kind = 'execution'"))
         logs = {stream: _chained(stream, body) for stream, body in rows.items()}
     return _looked_over(logs, entries)

@@ -11,6 +11,8 @@ import pytest
 LEVEL = int(os.environ.get("STEPFOLD_FAULTS", "0"))
 SEED = int(os.environ.get("STEPFOLD_FAULTS_SEED", "1"))
 """Where drawing begins; a failure names the seed it was drawn from."""
+AT_ONCE = 2
+"""So many victims live at once."""
 
 
 def of_level(*sizes):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,8 +16,8 @@ from tests.laws.checks import Broken, summary
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60
 ENDS = {"items": "SUCCEEDED", "asked": "SUCCEEDED", "stop": "ABORTED", "caught": "SUCCEEDED", "waited": "SUCCEEDED",
-        "failed": "FAILED"}
-"""How each execution of the plan ends."""
+        "failed": "FAILED", "large": "SUCCEEDED"}
+"""How each kind of execution ends."""
 
 
 class Nursery:
@@ -29,11 +30,11 @@ class Nursery:
             env={**os.environ, "PYTHONPATH": places}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
 
-    def live(self, folder, *, life=0, names=tuple(PLAN), trace=(), out=os.devnull, mutants=(), checkpoint=1000,
-             most=0):
+    def live(self, folder, *, life=0, names=PLAN, trace=(), out=os.devnull, mutants=(), most=0,
+             checkpoint=1000, cache=0, pace=0):
         """One life, traced by strace where options for it are given; its exit code, negative for a signal."""
-        told = {"folder": str(folder), "life": life, "names": names, "mutants": mutants, "checkpoint": checkpoint,
-                "most": most}
+        told = {"folder": str(folder), "life": life, "names": names, "mutants": mutants, "most": most,
+                "checkpoint": checkpoint, "cache": cache, "pace": pace}
         pid = int(self._ask(json.dumps(told)))
         with traced(pid, trace, out):
             return int(self._ask("go"))
@@ -113,7 +114,7 @@ def kept(logs, said):
         raise Broken(f"called before that was durable: {sorted(wrong)}")
 
 
-def complete(logs, said, names=tuple(PLAN)):
+def complete(logs, said, names=PLAN):
     """All of the plan has ended as it must, and no outcome was recorded without a call."""
     found = {name: summary(events).status for name, events in logs.items()}
     wanted = {name: ENDS[name.partition("-")[0]] for name in names}
@@ -122,6 +123,12 @@ def complete(logs, said, names=tuple(PLAN)):
     if any(count > 1 for count in invariants.answered(logs).values()):
         raise Broken("an outcome was recorded twice")
     kept(logs, said)
+
+
+def twin(folder, other):
+    """The same store once more, as it lies there, and what was said of it."""
+    shutil.copytree(folder, other, ignore=shutil.ignore_patterns("*-shm"))  # (which SQLite makes anew)
+    shutil.copyfile(said_by(folder), said_by(other))
 
 
 def look(folder, before=None):
@@ -139,4 +146,4 @@ def to_the_end(nursery, folder, before, *, life=1, **how):
     lines = said_in(folder)
     if code or lines[-1] != "done":
         raise Broken(f"it did not come to its end: exit code {code}, {lines[-3:]}")
-    complete(look(folder, before), Said(lines), how.get("names", tuple(PLAN)))
+    complete(look(folder, before), Said(lines), how.get("names", PLAN))

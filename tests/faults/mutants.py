@@ -176,6 +176,22 @@ def a_snapshot_is_written_before_its_events(patch):
     patch(sqlite_rows.Writer, "commit", early)
 
 
+@breaks("P1", "P14")
+def what_fails_under_a_snapshot_takes_its_append_along(patch):
+    """A snapshot may be lost, so an error at writing one is nobody's harm: but it has undone the whole transaction."""
+    flush = sqlite_rows.Writer._flush_snapshots
+
+    def swallowed(writer):
+        try:
+            flush(writer)
+        except sqlite3.DatabaseError:
+            writer._snapshots.clear()
+            if not writer.db.in_transaction:
+                writer.db.execute("BEGIN IMMEDIATE")
+
+    patch(sqlite_rows.Writer, "_flush_snapshots", swallowed)
+
+
 @breaks("P16")
 def a_reader_keeps_its_place_open(patch):
     """A walk along a stream holds a cursor between its hops, and with it all that was written since."""

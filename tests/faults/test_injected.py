@@ -9,17 +9,15 @@ import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
-from queue import SimpleQueue
 
 import pytest
 from tests.faults import lives
-from tests.faults.levels import SEED, from_level, needs_strace, of_level
+from tests.faults.levels import AT_ONCE, SEED, from_level, of_level
 from tests.faults.victim import CLOSED, REFUSED
 from tests.laws.checks import Broken
 
 pytestmark = from_level(1)
 
-AT_ONCE = 2
 CALLS = "pwrite64", "fdatasync", "fsync", "ftruncate"
 FAULTS = {
     "kill": "signal=KILL",
@@ -32,47 +30,39 @@ ENDED = {"kill": {-9, 0}, "EIO": {0, CLOSED, REFUSED}, "ENOSPC": {0, CLOSED, REF
 """How a victim may end. 0: the fault came after the last commit, or while checkpointing, which is tried again."""
 
 
-@pytest.fixture(scope="module")
-def nurseries():
-    """Processes to fork victims from, as many as may live at once."""
-    needs_strace()
-    found = [lives.Nursery() for _ in range(AT_ONCE)]
-    free = SimpleQueue()
-    for one in found:
-        free.put(one)
-    yield free
-    for one in found:
-        one.close()
-
-
-def calls_of(nurseries, folder, checkpoint):
+def calls_of(nurseries, folder, *, begun=None, **how):
     """How often the busiest thread of a victim makes each call."""
-    nursery, folder = nurseries.get(), _made(folder / "counted")
-    out = folder / "trace"
+    nursery, folder = nurseries.get(), _made(folder / "counted", begun)
+    out = folder.with_name("counted.trace")
     try:
-        assert nursery.live(folder, trace=["-e", f"trace={','.join(CALLS)}"], out=out, checkpoint=checkpoint) == 0
+        assert nursery.live(folder, trace=["-e", f"trace={','.join(CALLS)}"], out=out, **how) == 0
     finally:
         nurseries.put(nursery)
     found = Counter(re.findall(r"^(\d+) +(\w+)\(", out.read_text(), flags=re.MULTILINE))
     return {name: max((many for (_, call), many in found.items() if call == name), default=0) for name in CALLS}
 
 
-def _made(folder):
-    folder.mkdir(parents=True)
+def _made(folder, begun):
+    if begun is None:
+        folder.mkdir(parents=True)
+    else:
+        lives.twin(begun, folder)
     return folder
 
 
-def struck(nurseries, folder, fault, call, when, *, checkpoint=1000, mutants=()):
-    """One victim, struck at one call, and what comes after it; its exit code."""
+def struck(nurseries, folder, fault, call, when, *, begun=None, life=0, checkpoint=1000, then=lives.to_the_end, **how):
+    """One victim, struck at one call, and what comes after it; its exit code.
+
+    `begun` is the folder of an earlier life, which this one goes on with.
+    """
     nursery, out = nurseries.get(), folder.with_name(folder.name + ".trace")
     try:
         trace = ["-y", "-e", f"trace=write,{','.join(CALLS)}", "-e", f"inject={call}:{FAULTS[fault]}:when={when}"]
-        code = nursery.live(_made(folder), trace=trace, out=out, checkpoint=checkpoint, mutants=mutants)
+        code = nursery.live(_made(folder, begun), trace=trace, out=out, life=life, checkpoint=checkpoint, **how)
         assert code in ENDED[fault], f"it ended with {code}"
         if checkpoint > 1000:  # (a checkpoint that failed may be tried again)
             assert not written_again(out.read_text()), "a commit failed, and was tried again"
-        before = lives.look(folder)
-        lives.to_the_end(nursery, folder, before, mutants=mutants)
+        then(nursery, folder, lives.look(folder), life=life + 1, **how)
         return code
     except (Broken, AssertionError) as broken:
         raise Broken(f"{fault} at {call} number {when}: {broken}") from broken
@@ -106,7 +96,7 @@ def points_of(counts, most=MOST):
 
 @pytest.mark.parametrize(("fault", "checkpoint"), [*product(FAULTS, (20, 1000))])
 def test_at_every_write_and_sync(fault, checkpoint, nurseries, tmp_path, figures):
-    counts = calls_of(nurseries, tmp_path, checkpoint)
+    counts = calls_of(nurseries, tmp_path, checkpoint=checkpoint)
     assert counts["pwrite64"] > 100
     assert counts["fdatasync"] > 5
     ended = Counter(sweep(nurseries, tmp_path, fault, points_of(counts), checkpoint=checkpoint))
@@ -117,6 +107,6 @@ def test_at_every_write_and_sync(fault, checkpoint, nurseries, tmp_path, figures
 
 def test_a_failed_sync_of_a_commit_is_never_tried_again(nurseries, tmp_path):
     """Each sync in turn: of a file being made, of a commit, of the closing. How many commits there are may differ."""
-    syncs = calls_of(nurseries, tmp_path, 100_000)["fdatasync"]
+    syncs = calls_of(nurseries, tmp_path, checkpoint=100_000)["fdatasync"]
     ended = sweep(nurseries, tmp_path, "EIO", [("fdatasync", when) for when in range(1, syncs + 1)], checkpoint=100_000)
     assert ended.count(CLOSED) >= 8, "most of them are commits, and those are the end"

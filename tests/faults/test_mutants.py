@@ -6,8 +6,11 @@ the level has strace tried at all.
 
 import gc
 import os
+import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
+from queue import SimpleQueue
 from typing import NamedTuple
 
 import anyio
@@ -33,10 +36,11 @@ from tests.faults import (
     test_snapshots,
     test_stateful,
     test_stops,
+    test_struck_snapshots,
     test_timers,
     test_wal,
 )
-from tests.faults.levels import LEVEL, needs_strace
+from tests.faults.levels import LEVEL, SEED, needs_strace
 from tests.service.served import ROOT, Served
 from tests.store import test_promise
 
@@ -255,30 +259,51 @@ def once_more(mutant, place):
     yield
 
 
-def strikes(fault, call):
+def strikes(fault, call, whens):
     def probe(mutant, place):
-        needs_strace()
-        nursery = lives.Nursery()
-        free = test_injected.SimpleQueue()
-        free.put(nursery)
-        try:
-            for when in range(8, 40):
+        with one_nursery() as nurseries:
+            for when in whens:
                 test_injected.struck(
-                    free, place.folder / f"strike-{when}", fault, call, when, mutants=[mutant], checkpoint=100_000
+                    nurseries, place.folder / f"strike-{when}", fault, call, when, mutants=[mutant], checkpoint=100_000
                 )
                 yield
-        finally:
-            nursery.close()
 
     return probe
 
 
+def strikes_at_snapshots(fault, call):
+    def probe(mutant, place):
+        how = {**test_struck_snapshots.OFTEN, **test_struck_snapshots.SPILLING, "names": ("large",)}
+        with one_nursery() as nurseries:
+            many = test_injected.calls_of(nurseries, place.folder, **how)[call]
+            resumed = test_struck_snapshots.Resumed(test_struck_snapshots.ends_in(place.folder / "counted"))
+            for when in random.Random(SEED).sample(range(1, many + 1), 100):
+                folder = place.folder / f"strike-{when}"
+                test_injected.struck(nurseries, folder, fault, call, when, then=resumed, mutants=[mutant], **how)
+                yield
+
+    return probe
+
+
+@contextmanager
+def one_nursery():
+    needs_strace()
+    nurseries, nursery = SimpleQueue(), lives.Nursery()
+    nurseries.put(nursery)
+    try:
+        yield nurseries
+    finally:
+        nursery.close()
+
+
 TABLE: dict[str, tuple[int, str, Probe]] = {
     "synchronous_normal": (1, "test_what_was_acknowledged_outlives_a_loss_of_power", images),
-    "acknowledged_before_the_commit": (1, "test_at_every_write_and_sync", strikes("kill", "fdatasync")),
-    "a_group_stays_open_while_it_is_written": (1, "test_at_every_write_and_sync", strikes("kill", "fdatasync")),
+    "acknowledged_before_the_commit": (1, "test_at_every_write_and_sync",
+                                       strikes("kill", "pwrite64", range(60, 340, 10))),
+    "a_group_stays_open_while_it_is_written": (1, "test_at_every_write_and_sync",
+                                               strikes("kill", "fdatasync", range(8, 40))),
     "a_commit_is_tried_again": (1, "test_a_failed_sync_of_a_commit_is_never_tried_again",
-                                strikes("EIO", "fdatasync")),
+                                strikes("EIO", "fdatasync", range(8, 40))),
     "a_full_disk_is_swallowed": (0, "test_a_file_that_may_not_grow", full_disks),
     "no_version_is_checked": (0, "test_two_owners_leave_one_line", in_orders(test_orders._owned_twice)),
     "checksums_are_not_looked_at": (0, "test_no_event_is_read_otherwise_than_it_was_written",
@@ -293,6 +318,8 @@ TABLE: dict[str, tuple[int, str, Probe]] = {
                                        flipping_snapshots),
     "a_snapshot_is_written_before_its_events": (0, "test_a_snapshot_is_never_ahead_of_its_events", failing_commits),
     "a_snapshot_leaves_a_field_out": (0, "test_a_crash_at_any_append_is_resumed_from_a_snapshot", from_snapshots),
+    "what_fails_under_a_snapshot_takes_its_append_along": (
+        1, "test_a_resume_after_any_strike_is_as_without_snapshots", strikes_at_snapshots("ENOSPC", "pwrite64")),
     "a_reader_keeps_its_place_open": (0, "test_a_slow_reader_does_not_let_the_log_grow", awaited(
         test_bounds.test_a_slow_reader_does_not_let_the_log_grow, folder, [])),
     "no_version_is_checked_in_the_file": (0, "test_a_stale_append_is_refused_whole",

@@ -2,11 +2,12 @@
 
     python -m tests.faults.victim          # a nursery: each line on stdin is a life, forked off and reported on stdout
 
-A life is `{"folder": ..., "life": 0, "names": [...], "mutants": [], "checkpoint": 1000, "most": 0}`. What it
-acknowledges it says on its standard output, a line each, after the engine has told it so: `started NAME`,
-`told NAME`, `stopped NAME`, `ended NAME STATUS`, and `called TOKEN` for every call. It ends with `done`, or with
-`closed` where the store takes no more. Each life is a day later than the one before, and its clock jumps when nothing
-else is left to do.
+A life is `{"folder": ..., "life": 0, "names": [...], "mutants": [], "most": 0, "checkpoint": 1000, "cache": 0,
+"pace": 0}`: `cache` is in pages, so few that a commit writes some of them ahead of its end; `pace` is in events, and a
+snapshot is due after so many; 0 is what the product has. What a life acknowledges it says on its standard output, a
+line each, after the engine has told it so: `started NAME`, `told NAME`, `stopped NAME`, `ended NAME STATUS`, and
+`called TOKEN` for every call. It ends with `done`, or with `closed` where the store takes no more. Each life is a day
+later than the one before, and its clock jumps when nothing else is left to do.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ from stepfold import Engine
 from stepfold.errors import CallerError, ExecutionAlreadyExists
 from stepfold.runtime.clock import ManualClock
 from stepfold.runtime.handle import ExecutionFailed
+from stepfold.runtime.runs import folding
 from stepfold_store import StoreClosed, StoreError, sqlite_file
 
 START = 1_700_000_000_000
@@ -35,24 +37,32 @@ FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:"
 CLOSED, REFUSED = 3, 4
 """Exit codes: the store closed itself for writing; it could not be opened."""
 
-FLAKY = one(
-    Type="Task", Resource=FUNCTION + "flaky", Parameters={"n.$": "$", "tries.$": "$$.State.RetryCount"},
-    Retry=[{"ErrorEquals": ["Flaky"], "IntervalSeconds": 5}],
-)
+
+def retried(number="$"):
+    """A machine of one call, which fails once where the number is odd."""
+    return one(
+        Type="Task", Resource=FUNCTION + "flaky", Parameters={"n.$": number, "tries.$": "$$.State.RetryCount"},
+        Retry=[{"ErrorEquals": ["Flaky"], "IntervalSeconds": 5}],
+    )
+
+
 DOOMED = one(Type="Task", Resource=FUNCTION + "doomed")
 CAUGHT = both(DOOMED, asks())
 CAUGHT["States"][CAUGHT["StartAt"]]["Catch"] = [{"ErrorEquals": ["Doomed"], "Next": "Caught"}]
 CAUGHT["States"]["Caught"] = {"Type": "Pass", "Parameters": {"caught.$": "$.Error"}, "End": True}
 
-PLAN = {
-    "items": (each(FLAKY), [0, 1, 2, 3]),
+KINDS = {
+    "items": (each(retried()), [0, 1, 2, 3]),
     "asked": (asks(), {}),
     "stop": (asks(), {}),
     "caught": (CAUGHT, {}),
-    "waited": (both(wait(3600), FLAKY), 5),
+    "waited": (both(wait(3600), retried()), 5),
     "failed": (DOOMED, {}),
+    "large": (both(wait(60), retried("$.n")), {"n": 1, "text": "x" * 20_000}),
 }
-"""What is started: the machine and the input of each execution, by its name."""
+"""The machine and the input of each execution, by what its name begins with."""
+PLAN = "items", "asked", "stop", "caught", "waited", "failed"
+"""What is started where nothing else is named."""
 
 
 def say(*words):
@@ -101,7 +111,7 @@ async def live(folder, number, names):
 
 async def _one(engine, name, folder):
     kind = name.partition("-")[0]
-    definition, given = PLAN[kind]
+    definition, given = KINDS[kind]
     try:
         machine = await engine.create(kind, definition)
         try:
@@ -159,13 +169,17 @@ def die_as_told(life):
     if life["most"]:  # bytes of a file, after which a write fails as on a disk with a fault
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (life["most"], life["most"]))
+    if life["pace"]:
+        folding.EVENTS, folding.TIMES = life["pace"], 0
     set_up = sqlite_file.set_up
 
-    def with_checkpoints(db, path, durability):
+    def as_told(db, path, durability):
         set_up(db, path, durability)
         db.execute(f"PRAGMA wal_autocheckpoint = {life['checkpoint']}")
+        if life["cache"]:
+            db.execute(f"PRAGMA cache_size = {life['cache']}")
 
-    sqlite_file.set_up = with_checkpoints
+    sqlite_file.set_up = as_told
     for name in life["mutants"]:
         mutants.apply(name)
     try:
