@@ -114,6 +114,15 @@ def test_it_ends_with_whoever_asks_and_knows_none_of_their_secrets(monkeypatch):
     child.answers.close()
 
 
+def test_a_process_that_holds_much_gives_it_back_however_large_its_parent_was(evaluators):
+    moment = replace(HERE, apart=evaluators.evaluate)
+    assert len(b"x" * (256 << 20)) == 256 << 20  # Linux hands the most of a process on to those that it starts
+    assert outcome(f"$count({LONG})", moment) == 5000
+    assert len(evaluators._idle) == 1
+    assert outcome("$count($map([1..400000], function($v) { {'a': $v} }))", moment) == 400_000
+    assert not evaluators._idle
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # (of a fork beside threads: it does nothing but end)
 def test_after_a_fork_the_processes_are_the_parents():
     assert outcome(f"$count({LONG})", replace(HERE, apart=EVALUATORS.evaluate)) == 5000

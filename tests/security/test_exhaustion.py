@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -10,6 +9,7 @@ import time
 
 import anyio
 import pytest
+from tests.memory import forget_the_most, most_held
 from tests.runtime.world import call
 
 from stepfold import Engine, ExecutionFailed
@@ -45,17 +45,17 @@ import anyio, json, resource, sys, structlog
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 from stepfold import Engine, ExecutionFailed
 from stepfold.runtime.evaluations.apart import EVALUATORS
+from tests.memory import most_held
 async def main():
     async with Engine() as engine:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = most_held()
         for number, definition in enumerate(json.load(sys.stdin)):
             try:
                 await (await engine.start(await engine.create(f"m{number}", definition))).result()
             except ExecutionFailed as failed:
                 assert failed.error == "States.QueryEvaluationError", failed
         EVALUATORS.close()
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(json.dumps([1024 * (after - before), 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+        print(json.dumps([most_held() - before, 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
 anyio.run(main)
 """
 REGEXES = {
@@ -106,7 +106,8 @@ async def attacked(definition, given):
     async with engine:
         beside = Beside(engine, await engine.create("good", call()))
         machine = await engine.create("attack", definition)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        forget_the_most()
+        before = most_held()
         async with anyio.create_task_group() as group:
             group.start_soon(beside.go_on)
             await anyio.sleep(0.05)
@@ -124,7 +125,7 @@ async def attacked(definition, given):
         assert took < SECONDS
         assert beside.done > 2
         assert beside.longest < STALL
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before < GROWTH
+        assert most_held() - before < GROWTH
         assert not engine.failed
     return outcome
 

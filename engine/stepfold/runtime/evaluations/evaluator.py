@@ -19,8 +19,8 @@ HEAD = struct.Struct(">Q?")
 """Before each request and answer: how many bytes it has; of an answer also whether it is the last."""
 READY = HEAD.pack(0, False)
 """What it says first."""
-_WORN_KILOBYTES = 64 << 10
-"""One that took so much more than at its start gives it back by ending."""
+_WORN_BYTES = 64 << 20
+"""One that holds so much more than at its start gives it back by ending."""
 
 
 def main(package: str, megabytes: int) -> None:
@@ -34,7 +34,7 @@ def main(package: str, megabytes: int) -> None:
     _confine(megabytes)
     sys.stdout.buffer.write(READY)
     sys.stdout.flush()
-    begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begun = _held()
     source, target = sys.stdin.buffer, sys.stdout.buffer
     while head := source.read(HEAD.size):
         wanted = exchange.wanted(source.read(HEAD.unpack(head)[0]))
@@ -44,11 +44,20 @@ def main(package: str, megabytes: int) -> None:
             answer = exchange.written(library.answered(wanted, moment))
         except MemoryError:
             answer = exchange.written(exchange.Answer("memory"))
-        worn = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > begun + _WORN_KILOBYTES
+        worn = _held() > begun + _WORN_BYTES
         target.write(HEAD.pack(len(answer), worn) + answer)
         target.flush()
         if worn:
             return
+
+
+def _held() -> int:
+    """Bytes of memory; elsewhere than on Linux the most there ever were."""
+    if sys.platform == "linux":  # (where a process begins with the most of the one that started it)
+        held = int(Path("/proc/self/statm").read_bytes().split()[1]) * resource.getpagesize()
+    else:
+        held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1 << 10)
+    return held
 
 
 def _confine(megabytes: int) -> None:
