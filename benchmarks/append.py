@@ -1,5 +1,9 @@
 """What the store adds to a durable append: groups of 256 events through SqliteStore, beside raw sqlite3.
 
+`append` makes a group when the one before it is durable, so that each waits for two threads to wake up. `append_ahead`
+makes it while the one before it is on its way, as an engine with many executions does: what came meanwhile, the store
+writes as one.
+
 The yardstick writes the same rows into the same tables with the same checksums, in one transaction a group, on one
 connection set as the store's, without queue, tickets or threads. The two take turns, so that the machine's moods hit
 both; each figure is the median of five rounds.
@@ -13,10 +17,13 @@ import sqlite3
 import statistics
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure import Line
 from stepfold_store import Record, open_store, sqlite_file, sqlite_rows
+from stepfold_store.contract import Ticket
 
 EVENTS = 256
 GROUPS = 200
@@ -56,18 +63,27 @@ def decision(version: int, count: int) -> Record:
     return Record(version + 1, version + count, at, body, version + 1, version + count)
 
 
-async def through_the_store(path: Path, work: list[Group]) -> float:
-    """Seconds that the store takes."""
+async def through_the_store(path: Path, work: list[Group], ahead: int) -> float:
+    """Seconds that the store takes, with so many groups made before the one to be waited for is durable."""
     store = await open_store(path)
+    made: deque[list[Ticket]] = deque()
     try:
         begun = time.perf_counter()
         for group in work:
-            tickets = [store.submit(stream, expected, (record,)) for stream, expected, record in group]
-            for ticket in tickets:
-                await ticket
+            made.append([store.submit(stream, expected, (record,)) for stream, expected, record in group])
+            if len(made) > ahead:
+                await durable(made.popleft())
+        while made:
+            await durable(made.popleft())
         return time.perf_counter() - begun
     finally:
         await store.close()
+
+
+async def durable(tickets: list[Ticket]) -> None:
+    """Wait for a group."""
+    for ticket in tickets:
+        await ticket
 
 
 def raw(path: Path, work: list[Group]) -> float:
@@ -95,27 +111,32 @@ def raw(path: Path, work: list[Group]) -> float:
     return taken
 
 
-def run(*, quick: bool = False) -> list[dict[str, Any]]:
-    """The figures."""
+def run(name: str, ahead: int, *, quick: bool = False) -> Line:
+    """The line of that name."""
     rounds, count = (1, 10) if quick else (ROUNDS, GROUPS)
     ours, floor = [], []
     with tempfile.TemporaryDirectory(dir=".") as folder:
         for number in range(rounds):
             work = groups(number, count)
             floor.append(EVENTS * count / raw(Path(folder, f"raw{number}.db"), work))
-            ours.append(EVENTS * count / asyncio.run(through_the_store(Path(folder, f"store{number}.db"), work)))
+            path = Path(folder, f"store{number}.db")
+            ours.append(EVENTS * count / asyncio.run(through_the_store(path, work, ahead)))
     figure, yardstick = statistics.median(ours), statistics.median(floor)
-    return [
-        {
-            "name": "append",
-            "figure": round(figure),
-            "unit": "events/s",
-            "yardstick": round(yardstick),
-            "ratio": round(figure / yardstick, 3),
-        }
-    ]
+    return {
+        "name": name,
+        "figure": round(figure),
+        "unit": "events/s",
+        "yardstick": round(yardstick),
+        "ratio": round(figure / yardstick, 3),
+        "against": "raw sqlite3 of the same rows",
+    }
 
 
-if __name__ == "__main__":
-    for line in run():
-        print(line)
+def appended(*, quick: bool) -> Line:
+    """The line `append`."""
+    return run("append", 0, quick=quick)
+
+
+def appended_ahead(*, quick: bool) -> Line:
+    """The line `append_ahead`."""
+    return run("append_ahead", 1, quick=quick)

@@ -1,5 +1,6 @@
 """The engine as its user meets it: machines, starts by name, lists, and one engine a store."""
 
+import gc
 import json
 import os
 import uuid
@@ -265,6 +266,21 @@ async def test_a_closed_engine_is_entered_again(tmp_path, clock):
             await fails.result()
     assert not engine.runs
     assert not len(engine.timers)
+
+
+@pytest.mark.parametrize("collects", [True, False])
+async def test_an_opening_leaves_the_collector_of_garbage_as_it_was(collects, clock):
+    disk = MemoryStore()
+    async with Engine(Around(disk), clock=clock) as engine:
+        await engine.start(await engine.create("machine", wait(YEAR)))
+    if not collects:
+        gc.disable()
+    try:
+        async with Engine(Around(disk), clock=clock) as engine:
+            assert engine.runs
+            assert gc.isenabled() == collects
+    finally:
+        gc.enable()
 
 
 async def test_a_use_outside_of_the_block_says_so():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+import gc
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -44,8 +45,9 @@ async def resume_all(engine: Host, claims: Claims) -> None:
     cut_off = [entry for entry in await express.cut_off(engine) if entry.key not in aside]
     suspects: list[tuple[int, _Ready]] = []
     for start in range(0, len(arns), TOGETHER):
-        folded = await _fold_all(engine, arns[start : start + TOGETHER])
-        suspects += await _take_up(engine, claims, [_going_on(run) for run in folded])
+        with _nothing_collected():
+            folded = await _fold_all(engine, arns[start : start + TOGETHER])
+            suspects += await _take_up(engine, claims, [_going_on(run) for run in folded])
     for start in range(0, len(cut_off), TOGETHER):
         begun = [await express.again(engine, entry) for entry in cut_off[start : start + TOGETHER]]
         suspects += await _take_up(engine, claims, [_beginning(*one) for one in begun if one is not None])
@@ -55,6 +57,18 @@ async def resume_all(engine: Host, claims: Claims) -> None:
     if suspects:
         logger.warning("died before these got on; they are tried one after the other", executions=len(suspects))
         engine.aside(_try, engine, claims, suspects)
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Python's collector rests meanwhile: all that is made lives on, and it would look through it again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Ready(NamedTuple):
