@@ -57,7 +57,7 @@ async def open_reader(url: str | os.PathLike[str], *, poll: float = 0.25) -> Sto
 
 
 def _sqlite(url: str | os.PathLike[str]) -> tuple[Path, Durability]:
-    if not isinstance(url, str) or ("://" not in url and not url.startswith("sqlite:")):
+    if not isinstance(url, str) or ("://" not in url and not url.startswith(("sqlite:", "memory:"))):
         return Path(url), "full"
     address, _, query = url.partition("?")
     if not address.startswith("sqlite:///") or address in {"sqlite:///", "sqlite:///:memory:"}:

@@ -227,6 +227,7 @@ async def test_durability(path, query, synchronous):
         ("sqlite:///", "names no store"),
         ("sqlite:///:memory:", "memory://"),
         ("postgresql://x", "names no store"),
+        ("memory:", "names no store"),
     ],
 )
 async def test_urls_that_are_refused(url, words):
