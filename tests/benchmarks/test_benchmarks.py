@@ -9,7 +9,7 @@ import pytest
 from benchmarks import __main__ as benchmarks
 
 NAMES = [
-    "decide", "fold", "append", "map_inline_10000", "map_inline_100000", "waits", "resume",
+    "decide", "fold", "append", "append_ahead", "map_inline_10000", "map_inline_100000", "waits", "resume",
     "resume_million", "resume_snapshot", "resume_many", "loop", "loop_jsonata", "many", "api_describe", "api_start",
 ]  # fmt: skip
 
