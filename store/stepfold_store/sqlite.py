@@ -265,9 +265,9 @@ class SqliteStore:
             return
         self._groups.popleft()
         group.decide()
-        self._alarm.look()
         if self._watched:
             self._tell(grown)
+        self._alarm.look()
 
     def _give_up(self, error: BaseException) -> None:
         """Close for writing: what the failed commit left on the disk only a fresh open can tell."""

@@ -127,13 +127,23 @@ def warn_of_loss(path: Path, lock: Lock) -> None:
 
 
 def prepare(path: Path) -> None:
-    """Make the folder and the empty file, for their owner alone, if they are not there."""
+    """Make the folder and the empty file, for their owner alone, if they are not there.
+
+    A file that is there is not opened: whoever closes a file lets go of all locks that his process has on it, those of
+    SQLite's connections as well (fcntl(2)), and the next process to leave the file would take the log beside it along.
+    """
     try:
         for folder in reversed([folder for folder in path.parents if not folder.exists()]):
             folder.mkdir(mode=0o700, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if not path.exists():
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StoreError(f"{path} cannot be opened for writing: {error.strerror}") from error
+    if path.is_dir():
+        raise StoreError(f"{path} cannot be opened for writing: it is a folder")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise StoreError(f"{path} cannot be opened for writing: its mode, or the disk's, forbids it")
 
 
 def connect(path: Path, *, read_only: bool) -> aiosqlite.Connection:

@@ -121,7 +121,7 @@ class _Head:
 
 
 class Writer:
-    """The only one who writes: the connection's thread calls it, nobody else.
+    """The only one who writes: the connection's thread calls it; the event loop tells it what was heard of refusals.
 
     After an exception out of `commit` its memory of the heads may be ahead of the file, and the file may or may not
     hold the group: it must not be called again. `snapshots` names the streams that may have one.

@@ -9,6 +9,7 @@ no loss of power came between: a frame before them is damaged, and what was ackn
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import struct
 import sys
@@ -73,9 +74,15 @@ def lost(path: Path) -> Lost | None:
 
 
 def _last_read(path: Path) -> int:
-    with path.with_name(path.name + "-shm").open("rb") as index:
-        data = index.read(_LAST_FRAME.size)
-    return int(_LAST_FRAME.unpack(data)[0]) if len(data) == _LAST_FRAME.size else sys.maxsize
+    """Read where a connection of this process has it open, for to close it would let go of all of their locks on it."""
+    index = path.with_name(path.name + "-shm").stat()
+    for each in Path("/dev/fd").iterdir():
+        descriptor = int(each.name)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), index):
+                data = os.pread(descriptor, _LAST_FRAME.size, 0)
+                return int(_LAST_FRAME.unpack(data)[0]) if len(data) == _LAST_FRAME.size else sys.maxsize
+    return sys.maxsize
 
 
 def _after(log: BinaryIO, last: int) -> Lost | None:

@@ -285,6 +285,13 @@ def test_a_decision_ends_at_a_thousand_events_and_a_stop_is_heard_then() -> None
     lawful(simulation.events)
 
 
+def test_what_comes_too_late_is_not_heard_though_others_go_on() -> None:
+    simulation = _begun(FOREVER, text({"x": 1}))
+    decision = simulation.tell(signals.TimedOut(999))
+    assert decision.events
+    assert not decision.heard
+
+
 def test_a_decision_ends_at_a_mebibyte() -> None:
     machine = load({"StartAt": "A", "States": {
         "A": {"Type": "Pass", "Parameters": {"x.$": "$.x", "y.$": "States.MathAdd($.y, 1)"}, "Next": "A2"},

@@ -68,15 +68,15 @@ def decide_together(machine: Machine, execution: Execution, said: deque[Signal],
             told = len(events)
             heard.append(signal)
             _hear(execution, signal, moment, record)
+            if len(events) == told:  # late or twice; what was ready before goes on all the same
+                heard.pop()
             while ready and record.has_room:
                 frame = next(iter(ready.values()))
                 already = len(events)
                 carry_on(machine, execution, frame, moment, record)
                 if len(events) == already:  # a loop without an end and without an await: better loud
                     raise AssertionError(f"frame {frame.seq} is ready, but nothing follows from that")
-            if len(events) == told:
-                heard.pop()
-            else:
+            if len(events) > told:
                 anew += effects.owed_anew(execution, signal)
     except Full as full:
         record.last(facts.ExecutionFailed(RUNTIME, str(full)))

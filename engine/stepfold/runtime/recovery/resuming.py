@@ -61,7 +61,7 @@ async def resume_all(engine: Host, claims: Claims) -> None:
 
 @contextmanager
 def _nothing_collected() -> Iterator[None]:
-    """Python's collector rests meanwhile: all that is made lives on, and it would look through it again and again."""
+    """Python's collector rests meanwhile: nearly all that is made lives on, to be looked through again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:
