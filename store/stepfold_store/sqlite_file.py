@@ -8,6 +8,7 @@ writes and checkpoints; the others are read-only and do neither, which also shut
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -140,10 +141,10 @@ def prepare(path: Path) -> None:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StoreError(f"{path} cannot be opened for writing: {error.strerror}") from error
-    if path.is_dir():
-        raise StoreError(f"{path} cannot be opened for writing: it is a folder")
-    if not os.access(path, os.R_OK | os.W_OK):
-        raise StoreError(f"{path} cannot be opened for writing: its mode, or the disk's, forbids it")
+    if path.is_dir() or not os.access(path, os.R_OK | os.W_OK):
+        frozen = os.statvfs(path).f_flag & os.ST_RDONLY
+        why = errno.EISDIR if path.is_dir() else errno.EROFS if frozen else errno.EACCES
+        raise StoreError(f"{path} cannot be opened for writing: {os.strerror(why)}")
 
 
 def connect(path: Path, *, read_only: bool) -> aiosqlite.Connection:

@@ -73,7 +73,8 @@ async def cut_off(path, at):
     failing = store._writer.db = Failing(store._writer.db, at)
     with suppress(StoreClosed, ExceptionGroup):
         async with engine_over(store) as engine:
-            handle = await engine.start(await engine.create("kept", each(call(), MaxConcurrency=2)), ITEMS, name="one")
+            machine = await engine.create("kept", each(call(), MaxConcurrency=2))
+            handle = await engine.start(machine, ITEMS * 3, name="one")
             await handle.output()
     await store.close()
     return failing.left <= 0
@@ -99,7 +100,7 @@ def commits_that_fail(folder):
 
 def test_a_snapshot_is_never_ahead_of_its_events(tmp_path):
     found = list(commits_that_fail(tmp_path))
-    assert len(found) > 5
+    assert len(found) > 5  # (the thread may find two decisions waiting, and write them as one)
     assert sum(found) > 3
 
 
